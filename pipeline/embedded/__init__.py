@@ -1,0 +1,1 @@
+"""A loopback OpenAI-compatible server over small bundled models."""

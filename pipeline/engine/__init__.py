@@ -1,0 +1,1 @@
+"""The flow: producer, preparation, calls, record. Knows only ports."""

@@ -1,0 +1,1 @@
+"""From source bytes to the picture that is sent."""

@@ -1,0 +1,1 @@
+"""Manifests: what is to be asked, split into shards that never change."""

@@ -1,0 +1,1 @@
+"""Prompts whose fixed part comes first and is byte-identical for every row."""

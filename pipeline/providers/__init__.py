@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: requests, answers, errors, usage."""

@@ -1,0 +1,1 @@
+"""One door to bytes: local files and the HTTP transport."""

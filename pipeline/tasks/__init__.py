@@ -1,0 +1,1 @@
+"""What is asked of a picture, and how an answer becomes columns."""
