@@ -1,0 +1,195 @@
+"""What the engine needs from the other rooms, and nothing else. `app.py` plugs the rooms in.
+
+A port is async only if its work waits on a network; the others are honest blocking code that the engine calls in a
+thread, or plain functions that are quick enough for the event loop (said at each).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from pipeline.core.types import (
+    Answer,
+    Completion,
+    FixedPrompt,
+    Frame,
+    Life,
+    ManifestRow,
+    Outcome,
+    PreparedImage,
+    Prompt,
+    Reply,
+    RowId,
+    Scalar,
+    Shard,
+    Usage,
+)
+
+
+class Source(Protocol):
+    """The planned manifest."""
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        """Every shard of the plan, in the order in which it is to be worked on."""
+        ...
+
+    def scan(self, shard: Shard) -> Iterator[ManifestRow]:
+        """The shard's rows by ordinal. Blocking. Raises ManifestError when the shard can no longer be read."""
+        ...
+
+
+class Fetcher(Protocol):
+    """From a row to its source bytes."""
+
+    def fetch(self, row: ManifestRow) -> bytes:
+        """Blocking. Raises ItemError of stage fetch."""
+        ...
+
+
+class Preparer(Protocol):
+    """From source bytes to the picture that is sent."""
+
+    def prepare(self, source: bytes, max_side: int) -> PreparedImage:
+        """Blocking, CPU-bound. Raises ItemError of stage prepare."""
+        ...
+
+
+class Task(Protocol):
+    """What is asked of a picture, and how an answer becomes columns."""
+
+    @property
+    def name(self) -> str:
+        """The folder under data/ and failures/."""
+        ...
+
+    @property
+    def fixed(self) -> FixedPrompt:
+        """The part that is the same for every row."""
+        ...
+
+    @property
+    def max_side(self) -> int:
+        """Longest side of the picture sent, in pixels."""
+        ...
+
+    def prompt(self, columns: Mapping[str, Scalar], image: PreparedImage) -> Prompt:
+        """The question for one row. Quick."""
+        ...
+
+    def parse(self, completion: Completion) -> Answer:
+        """The answer columns. Quick. Raises ItemError of stage parse."""
+        ...
+
+
+class Provider(Protocol):
+    """One server."""
+
+    def render(self, prompt: Prompt, repair: int = 0) -> bytes:
+        """The request body; the same bytes for the same arguments.
+
+        `repair` counts unusable answers so far: a cut answer is asked again with more room.
+        Raises ItemError when the server's stated limits would be broken.
+        """
+        ...
+
+    async def send(self, body: bytes) -> Reply:
+        """One attempt. Raises CallError when no whole answer came."""
+        ...
+
+    def refusal(self, reply: Reply) -> Exception:
+        """What a reply other than 2xx means: a CallError for the row, a ServerError for the whole run."""
+        ...
+
+    def read(self, body: bytes) -> Completion:
+        """The completion in a 2xx body. Quick. Raises CallError when there is none."""
+        ...
+
+    def request_id(self, reply: Reply) -> str | None:
+        """The server's name for this answer."""
+        ...
+
+    def cost(self, fixed: FixedPrompt, usage: Usage) -> float | None:
+        """USD for one answer, None when the model has no known price."""
+        ...
+
+
+class Pacer(Protocol):
+    """When the next request may be sent."""
+
+    async def acquire(self, owner: object) -> None:
+        """Wait, first come first served, for the shared gate, a slot and the rate. Cancelling gives all back."""
+        ...
+
+    def release(self, owner: object) -> None:
+        """Give the slot back; the attempt is over."""
+        ...
+
+    def answered(self) -> None:
+        """The server answered a request of this run."""
+        ...
+
+    def refused(self, retry_after: float | None) -> None:
+        """The server said 429: nobody sends for a while."""
+        ...
+
+    def unreachable(self) -> None:
+        """The server is down or overloaded: nobody sends for a while, then one tries."""
+        ...
+
+
+class Hold(Protocol):
+    """Bytes of the budget held by one picture."""
+
+    def resize(self, weight: int) -> None:
+        """Hold `weight` bytes from now on; never waits."""
+        ...
+
+    def give(self, weight: int) -> None:
+        """Give back `weight` of the held bytes."""
+        ...
+
+
+class Budget(Protocol):
+    """Bytes in flight: raw and encoded pictures between fetch and answer."""
+
+    async def take(self, weight: int) -> Hold:
+        """Wait, first come first served, until `weight` bytes are free; a picture larger than all goes alone."""
+        ...
+
+
+class Ledger(Protocol):
+    """What is done, and the only way for an outcome to become durable."""
+
+    def left(self, shard: Shard) -> int:
+        """How many questions of this shard are still to be asked. Quick."""
+        ...
+
+    def outstanding(self, shard: Shard, ordinal: int) -> tuple[str, ...]:
+        """The tasks still to be asked of this row. Quick."""
+        ...
+
+    def life(self, row: RowId) -> Life:
+        """What earlier runs already did about this question. Quick."""
+        ...
+
+    def append(self, frame: Frame) -> None:
+        """Hand the frame to the kernel, now. Plain and quick. Raises LedgerError."""
+        ...
+
+    def unsynced(self) -> int:
+        """Frames appended and not yet known to be on the disk. Quick."""
+        ...
+
+    def sync(self) -> int:
+        """Bring appended frames to the disk; how many are now safe in total. Blocking. Raises LedgerError."""
+        ...
+
+    def add(self, outcome: Outcome) -> bool:
+        """Take over a journaled outcome; True when a part or snapshot is due. Quick."""
+        ...
+
+    def commit(self, *, everything: bool = False) -> None:
+        """Write the parts and snapshots that are due, or all. Blocking. Raises LedgerError."""
+        ...

@@ -1,0 +1,261 @@
+"""The values that flow, in the order in which they change.
+
+    ManifestRow -> bytes -> PreparedImage -> Prompt -> Reply -> Completion -> Row | Failure
+       scan        fetch       prepare       prompt    call      read         parse, record
+
+All are frozen. Sizes are width x height in pixels, times are seconds, money is USD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from pipeline.core.errors import ItemError
+
+Scalar = str | int | float | bool | None
+ColumnType = Literal["string", "int", "float", "bool", "list<string>"]
+Answer = Mapping[str, Any]
+"""Answer columns of one row; the values fit the task's `Column` types."""
+
+
+class Column(NamedTuple):
+    """One output column: its name and its type in every part."""
+
+    name: str
+    type: ColumnType
+
+
+class RowId(NamedTuple):
+    """One question: a task asked of one planned row. Never reused."""
+
+    task: str
+    shard: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Up to 20,000 planned rows of one unit. `tasks` None means every task, else only those named."""
+
+    number: int
+    rows: int
+    unit: str
+    tasks: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One planned picture. `path` and `size` (bytes) are None where scanning already found a `problem`."""
+
+    shard: int
+    ordinal: int
+    key: str
+    uri: str
+    path: str | None = None
+    size: int | None = None
+    columns: Mapping[str, Scalar] = field(default_factory=dict)
+    problem: ItemError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """The picture as it is sent. `width` x `height` is the upright source, `sent_width` x `sent_height` what goes out."""
+
+    data: bytes
+    mime: str
+    width: int
+    height: int
+    sent_width: int
+    sent_height: int
+    source_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPrompt:
+    """What is the same for every row of a task: asked first, serialised once."""
+
+    task: str
+    model: str
+    system: str
+    instructions: str
+    schema: Mapping[str, Any] | None
+    max_tokens: int
+    temperature: float
+    seed: int | None
+    sha256: str
+    """Of system, instructions and schema: the column `prompt_sha256`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question: the fixed part, then this row's context (None without any), then its pictures in order."""
+
+    fixed: FixedPrompt
+    context: str | None
+    images: tuple[PreparedImage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, read whole. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them; None where it did not say, never 0 instead."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    image_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a server answered, read from a reply's body."""
+
+    text: str
+    finish_reason: str | None
+    refusal: str | None
+    served_model: str | None
+    response_id: str | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a row before it is asked; goes into every frame, so that recovery needs no manifest."""
+
+    key: str
+    uri: str
+    model: str
+    kept: Mapping[str, Scalar] = field(default_factory=dict)
+    prompt_sha256: str | None = None
+    image_sha256: str | None = None
+    request_sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    sent_width: int | None = None
+    sent_height: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a row ended without an answer, as journaled."""
+
+    kind: str
+    message: str
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One journaled event: a received answer (`problem` None), or the end of a row without one.
+
+    `attempts` counts the requests of this row so far, refusals by quota left out. `received_at` is Unix time in
+    seconds. `body` holds the bytes as received (an error's are cut at 4 KB).
+    """
+
+    row: RowId
+    facts: Facts
+    attempts: int
+    status: int | None
+    received_at: float
+    latency_ms: int | None
+    request_id: str | None
+    run_id: str
+    body: bytes = b""
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What earlier attempts at a row have used up: requests, answers received, USD (None: price unknown)."""
+
+    attempts: int = 0
+    answers: int = 0
+    cost_usd: float | None = 0.0
+
+    def plus(self, cost_usd: float | None, attempts: int) -> Spent:
+        """One more answer, received with request number `attempts`."""
+        known = self.cost_usd is not None and cost_usd is not None
+        total = (self.cost_usd or 0.0) + (cost_usd or 0.0) if known else None
+        return Spent(attempts, self.answers + 1, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The columns that every row and failure carries beside its answer; None where unknown."""
+
+    shard: int
+    ordinal: int
+    run_id: str
+    finished_at: float
+    attempts: int
+    model: str
+    raw_text: str | None = None
+    finish_reason: str | None = None
+    served_model: str | None = None
+    prompt_sha256: str | None = None
+    image_sha256: str | None = None
+    request_sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+    sent_width: int | None = None
+    sent_height: int | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    image_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_usd: float | None = None
+    latency_ms: int | None = None
+    request_id: str | None = None
+    dedup_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A usable answer, ready for a data part."""
+
+    id: RowId
+    key: str
+    uri: str
+    answer: Answer
+    envelope: Envelope
+    kept: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row that ended without a usable answer, ready for a failure snapshot."""
+
+    id: RowId
+    key: str
+    uri: str
+    problem: Problem
+    envelope: Envelope
+    kept: Mapping[str, Scalar]
+
+
+Outcome = Row | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Where one question stands after the frames seen so far.
+
+    `outcome` is set once it is final. Until then `unusable` is the last paid answer that could not be used, as the
+    failure it becomes if nothing better comes.
+    """
+
+    spent: Spent = Spent()
+    unusable: Failure | None = None
+    outcome: Outcome | None = None

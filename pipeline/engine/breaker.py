@@ -1,0 +1,66 @@
+"""Tells a row's bad luck from a server that is down, and a bad row from a wrong configuration."""
+
+from __future__ import annotations
+
+from pipeline.core.errors import CallError, ServerError
+
+DOWN_AFTER = 5
+"""So many failures of one kind in a row, over all rows and with no answer between them, are the server's."""
+REFUSED_AFTER = 10
+"""So many rows refused with the same words before any was answered are a configuration."""
+_DOWN_STATUSES = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
+
+
+class Breaker:
+    """Watches the attempts of all rows together.
+
+    `patience_s`: how long an outage may last before the run gives up; `first_patience_s`: the same while the server has
+    never answered, short because then the address is probably wrong.
+    """
+
+    def __init__(self, *, patience_s: float, first_patience_s: float = 15.0) -> None:
+        self._patience_s = patience_s
+        self._first_patience_s = first_patience_s
+        self._answered = False
+        self._failures = 0
+        self._since: float | None = None
+        self._refusal: str | None = None
+        self._refusals = 0
+
+    def answered(self) -> None:
+        """The server answered a row: it is there, and it accepts what we send."""
+        self._answered = True
+        self._failures = self._refusals = 0
+        self._since = None
+
+    def outage(self, error: CallError, now: float) -> bool:
+        """Whether this failed attempt shows an outage, which costs the row no attempt.
+
+        `now` is in seconds of any steady clock. Raises ServerError when the outage has outlasted our patience.
+        """
+        if not (error.kind in {"connection", "timeout"} or error.status in _DOWN_STATUSES):
+            return False
+        self._failures += 1
+        if self._since is None:
+            self._since = now
+        if error.reached and self._failures < DOWN_AFTER:
+            return False
+        fresh = not self._answered and not error.reached
+        if now - self._since >= (self._first_patience_s if fresh else self._patience_s):
+            raise ServerError(
+                f"The server has not answered for {now - self._since:.0f} seconds: {error.message}. "
+                "Nothing is lost; when it is back, run the same command again."
+            )
+        return True
+
+    def refused(self, error: CallError) -> None:
+        """A row was refused for good. Raises ServerError when every row so far was, with the same words."""
+        if self._answered:
+            return
+        self._refusals = self._refusals + 1 if error.message == self._refusal else 1
+        self._refusal = error.message
+        if self._refusals >= REFUSED_AFTER:
+            raise ServerError(
+                f"The server refused {self._refusals} rows in a row with the same words and has accepted none: "
+                f"{error.message}. This looks like the configuration, not the pictures; the run stops here."
+            )

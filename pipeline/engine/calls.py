@@ -1,0 +1,218 @@
+"""A call: one question until it is answered or given up. A retry is a loop in here, never a road back.
+
+The order that keeps money: read the body, journal it, and only then look at it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import structlog
+
+from pipeline.core.errors import CallError, ItemError
+from pipeline.core.ports import Hold, Pacer, Provider
+from pipeline.core.types import Facts, Frame, Life, Outcome, Problem, Prompt, RowId
+from pipeline.engine.breaker import Breaker
+from pipeline.engine.retry import RetryPolicy, backoff
+from pipeline.engine.settle import Settler
+from pipeline.engine.shutdown import Stop
+from pipeline.engine.stats import Stats
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One task asked of one prepared picture. `weight` bytes of `hold` are given back when the call is over."""
+
+    row: RowId
+    facts: Facts
+    prompt: Prompt
+    body: bytes
+    hold: Hold
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """One task of a row that failed before it could be asked."""
+
+    row: RowId
+    facts: Facts
+    error: ItemError
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """The requests of one call: `sent` counts those neither refused by quota nor lost in an outage, over all runs."""
+
+    sent: int
+    failed: int = 0
+    first_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """One request made: where the question stands, and why it is not answered (with an error's body)."""
+
+    life: Life
+    error: CallError | None = None
+    body: bytes = b""
+
+
+class Calls:
+    """Makes calls. One for all workers: the breaker and the pacer see every attempt."""
+
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        pacer: Pacer,
+        settler: Settler,
+        journal: Callable[[Frame], None],
+        policy: RetryPolicy,
+        stop: Stop,
+        stats: Stats,
+        run_id: str,
+        random_source: random.Random,
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._provider = provider
+        self._pacer = pacer
+        self._settler = settler
+        self._journal = journal
+        self._policy = policy
+        self._breaker = Breaker(patience_s=policy.total_seconds)
+        self._stop = stop
+        self._stats = stats
+        self._run_id = run_id
+        self._random = random_source
+        self._wall_clock = wall_clock
+
+    async def call(self, question: Question, life: Life) -> Outcome | None:
+        """The outcome, already journaled; None when a drain came first and the question stays to do.
+
+        `life` is where earlier runs left the question. Raises ServerError when no request can succeed, LedgerError
+        when an answer cannot be kept.
+        """
+        attempts = _Attempts(sent=life.spent.attempts)
+        body, repairs = question.body, 0
+        while True:
+            if life.spent.answers != repairs:
+                repairs = life.spent.answers
+                self._stats.repairs += 1
+                body = self._provider.render(question.prompt, repairs)
+            if not await self._pause(self._pacer.acquire, question.row):
+                return None
+            try:
+                tried = await self._try(question, body, attempts, life)
+            finally:
+                self._pacer.release(question.row)
+            life = tried.life
+            if tried.error is not None:
+                wait_s = self._judge(tried.error, attempts)
+                if wait_s is None:
+                    return self.give_up(question, tried.error, life, attempts.sent, tried.body)
+                if not await self._pause(anyio.sleep, wait_s):
+                    return None
+            elif life.outcome is not None:
+                return life.outcome
+
+    def give_up(
+        self, question: Question | Unasked, error: ItemError, life: Life, attempts: int, body: bytes = b""
+    ) -> Outcome:
+        """Journal that a question ended without an answer. Raises LedgerError."""
+        frame = Frame(
+            row=question.row,
+            facts=question.facts,
+            attempts=attempts,
+            status=error.status,
+            received_at=self._wall_clock(),
+            latency_ms=None,
+            request_id=None,
+            run_id=self._run_id,
+            body=body,
+            problem=Problem(error.kind, error.message, error.status),
+        )
+        self._journal(frame)
+        outcome = self._settler.settle(frame, life).outcome
+        if outcome is None:
+            raise AssertionError("a frame with a problem always settles its question")
+        log.info("row.failed", key=question.facts.key, task=question.row.task, kind=error.kind, message=error.message)
+        return outcome
+
+    async def _pause(self, wait: Callable[[Any], Awaitable[None]], argument: object) -> bool:
+        """Wait with nothing in flight; False when a drain ended the wait."""
+        with self._stop.waiting() as waiting:
+            await wait(argument)
+        return not waiting.cancelled_caught
+
+    async def _try(self, question: Question, body: bytes, attempts: _Attempts, life: Life) -> _Tried:
+        started = anyio.current_time()
+        if attempts.first_at is None:
+            attempts.first_at = started
+        self._stats.requests += 1
+        self._stats.in_flight += 1
+        try:
+            reply = await self._provider.send(body)
+        except CallError as error:
+            return _Tried(life, error)
+        finally:
+            self._stats.in_flight -= 1
+        if not 200 <= reply.status < 300:
+            refusal = self._provider.refusal(reply)
+            if isinstance(refusal, CallError):
+                return _Tried(life, refusal, reply.body)
+            raise refusal
+        attempts.sent += 1
+        frame = Frame(
+            row=question.row,
+            facts=question.facts,
+            attempts=attempts.sent,
+            status=reply.status,
+            received_at=self._wall_clock(),
+            latency_ms=round((anyio.current_time() - started) * 1000),
+            request_id=self._provider.request_id(reply),
+            run_id=self._run_id,
+            body=reply.body,
+        )
+        self._journal(frame)
+        self._pacer.answered()
+        settled = self._settler.settle(frame, life)
+        if settled.outcome is None and settled.unusable is not None and settled.spent.answers == life.spent.answers:
+            attempts.sent -= 1  # counted again with the failed attempt
+            problem = settled.unusable.problem
+            return _Tried(settled, CallError(problem.kind, problem.message, problem.http_status))
+        self._breaker.answered()
+        return _Tried(settled)
+
+    def _judge(self, error: CallError, attempts: _Attempts) -> float | None:
+        """Seconds until the next attempt, None when there is none. Raises ServerError.
+
+        A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead.
+        """
+        now = anyio.current_time()
+        age_s = now - (attempts.first_at if attempts.first_at is not None else now)
+        if error.meaning.error_class == "quota":
+            self._stats.refused_by_quota += 1
+            self._pacer.refused(error.retry_after)
+            return 0.0 if age_s < self._policy.total_seconds else None
+        if self._breaker.outage(error, now):
+            self._pacer.unreachable()
+            return 0.0
+        attempts.sent += 1
+        if error.meaning.error_class == "row":
+            self._pacer.answered()
+            self._breaker.refused(error)
+            return None
+        attempts.failed += 1
+        if not self._policy.allows(attempts.failed, age_s):
+            return None
+        self._stats.retries += 1
+        wait_s = backoff(attempts.failed, error.retry_after, self._random)
+        log.info("call.retry_scheduled", kind=error.kind, status=error.status, failed=attempts.failed, wait_s=wait_s)
+        return wait_s

@@ -1,0 +1,275 @@
+"""The whole pipeline on one page.
+
+    scan --rows--> prepare --questions--> call --finished--> record
+     1 task        a few threads          many workers       1 task, shielded
+
+Lifetimes nest against the flow: recording outlives calling, calling outlives intake. Closing a stream is the only
+"done" signal. A row that fails becomes a Failure; a run that cannot go on drains and says why; anything else is a bug
+and ends the run loudly. Order of acquisition: bytes, then slot, then rate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.to_thread import run_sync
+
+from pipeline.core.errors import KINDS, ItemError, ManifestError, ServerError
+from pipeline.core.ports import Budget, Fetcher, Hold, Ledger, Pacer, Preparer, Provider, Source, Task
+from pipeline.core.types import Facts, Failure, Frame, ManifestRow, Outcome, PreparedImage, RowId
+from pipeline.engine.calls import Calls, Question, Unasked
+from pipeline.engine.retry import RetryPolicy
+from pipeline.engine.settle import Settler
+from pipeline.engine.shutdown import Stop
+from pipeline.engine.stats import Stats
+
+SCAN_CHUNK = 256
+"""Rows read per hop into a thread."""
+SYNC_SECONDS = 0.05
+SYNC_FRAMES = 256
+"""A group sync brings at most so much time, or so many frames, to the disk at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the flow is plugged into."""
+
+    source: Source
+    fetcher: Fetcher
+    preparer: Preparer
+    tasks: Mapping[str, Task]
+    provider: Provider
+    pacer: Pacer
+    budget: Budget
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How wide and how patient. `concurrency` requests at once, `limit` rows in this run (None: all)."""
+
+    run_id: str
+    concurrency: int = 16
+    threads: int = 2
+    repairs: int = 1
+    limit: int | None = None
+    keep: tuple[str, ...] = ()
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+Wanted = tuple[ManifestRow, tuple[str, ...]]
+"""A row and the tasks still to be asked of it."""
+
+
+class Flow:
+    """One run. `run` may be called once."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        settings: Settings,
+        stop: Stop,
+        stats: Stats,
+        *,
+        random_source: random.Random | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._stop = stop
+        self._stats = stats
+        self._threads = anyio.CapacityLimiter(settings.threads)
+        self._crowded = anyio.Event()
+        self._settler = Settler(parts.tasks, parts.provider, settings.repairs)
+        self._calls = Calls(
+            provider=parts.provider,
+            pacer=parts.pacer,
+            settler=self._settler,
+            journal=self._journal,
+            policy=settings.policy,
+            stop=stop,
+            stats=stats,
+            run_id=settings.run_id,
+            random_source=random_source or random.Random(),  # noqa: S311 - jitter, not a secret
+            wall_clock=wall_clock,
+        )
+
+    async def run(self) -> None:
+        """Work until nothing is left to do, or until `stop` ends the run early.
+
+        Every answer received is journaled and committed when this returns or raises. Raises RunError, alone or, from
+        a task, in an ExceptionGroup.
+        """
+        async with anyio.create_task_group() as recording:
+            finished_in, finished_out = anyio.create_memory_object_stream[Outcome](256)
+            recording.start_soon(self._record, finished_out)
+            async with finished_in:
+                with self._stop.calling():
+                    async with anyio.create_task_group() as calling:
+                        questions_in, questions_out = anyio.create_memory_object_stream[Question](
+                            self._settings.concurrency
+                        )
+                        async with questions_in:
+                            async with questions_out:
+                                # Twice the slots: a worker whose row waits to be retried holds no slot.
+                                for _ in range(2 * self._settings.concurrency + 8):
+                                    calling.start_soon(self._ask, questions_out.clone(), finished_in.clone())
+                            with self._stop.waiting():
+                                await self._take_in(questions_in, finished_in)
+        if self._stop.error is not None:
+            raise self._stop.error
+
+    async def _take_in(
+        self, questions: MemoryObjectSendStream[Question], finished: MemoryObjectSendStream[Outcome]
+    ) -> None:
+        async with anyio.create_task_group() as intake:
+            rows_in, rows_out = anyio.create_memory_object_stream[Wanted](self._settings.threads)
+            async with rows_out:
+                for _ in range(2 * self._settings.threads):
+                    intake.start_soon(self._prepare, rows_out.clone(), questions.clone(), finished.clone())
+            intake.start_soon(self._scan, rows_in)
+
+    async def _scan(self, rows: MemoryObjectSendStream[Wanted]) -> None:
+        ledger, sent = self._parts.ledger, 0
+        async with rows:
+            for shard in self._parts.source.shards:
+                if ledger.left(shard) == 0:
+                    continue
+                scanned = self._parts.source.scan(shard)
+                try:
+                    while chunk := await run_sync(_chunk, scanned):
+                        for row in chunk:
+                            tasks = ledger.outstanding(shard, row.ordinal)
+                            if tasks and sent == self._settings.limit:
+                                return
+                            if tasks:
+                                await rows.send((row, tasks))
+                                sent += 1
+                except ManifestError as error:
+                    self._stop.fail(error)
+                    return
+
+    async def _prepare(
+        self,
+        rows: MemoryObjectReceiveStream[Wanted],
+        questions: MemoryObjectSendStream[Question],
+        finished: MemoryObjectSendStream[Outcome],
+    ) -> None:
+        async with rows, questions, finished:
+            async for row, tasks in rows:
+                # The source once, and for each task about as much again once it is encoded.
+                weight = (row.size or 0) * (1 + len(tasks))
+                hold = await self._parts.budget.take(weight)
+                try:
+                    made = await run_sync(self._make, row, tasks, hold, limiter=self._threads)
+                except BaseException:
+                    hold.give(weight)
+                    raise
+                hold.resize(sum(item.weight for item in made if isinstance(item, Question)))
+                for item in made:
+                    if isinstance(item, Question):
+                        await questions.send(item)
+                    else:
+                        life = self._parts.ledger.life(item.row)
+                        outcome = self._calls.give_up(item, item.error, life, life.spent.attempts)
+                        await _hand_over(outcome, finished)
+
+    def _make(self, row: ManifestRow, tasks: Sequence[str], hold: Hold) -> list[Question | Unasked]:
+        """Fetch once, prepare once per size, render each question. Blocking; runs in a thread."""
+        kept = {name: row.columns.get(name) for name in self._settings.keep}
+        source: bytes | None = None
+        images: dict[int, PreparedImage] = {}
+        made: list[Question | Unasked] = []
+        for name in tasks:
+            task = self._parts.tasks[name]
+            row_id = RowId(name, row.shard, row.ordinal)
+            facts = Facts(row.key, row.uri, task.fixed.model, kept, prompt_sha256=task.fixed.sha256)
+            try:
+                if row.problem is not None:
+                    raise row.problem
+                if source is None:
+                    source = self._parts.fetcher.fetch(row)
+                facts = replace(facts, image_sha256=hashlib.sha256(source).hexdigest())
+                if task.max_side not in images:
+                    images[task.max_side] = self._parts.preparer.prepare(source, task.max_side)
+                image = images[task.max_side]
+                prompt = task.prompt(row.columns, image)
+                body = self._parts.provider.render(prompt)
+            except ItemError as error:
+                made.append(Unasked(row_id, facts, error))
+                continue
+            facts = replace(
+                facts,
+                request_sha256=hashlib.sha256(body).hexdigest(),
+                width=image.width,
+                height=image.height,
+                sent_width=image.sent_width,
+                sent_height=image.sent_height,
+            )
+            made.append(Question(row_id, facts, prompt, body, hold, len(body) + len(image.data)))
+        return made
+
+    async def _ask(
+        self, questions: MemoryObjectReceiveStream[Question], finished: MemoryObjectSendStream[Outcome]
+    ) -> None:
+        async with questions, finished:
+            async for question in questions:
+                try:
+                    outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
+                except ServerError as error:
+                    self._stop.fail(error)
+                    continue
+                finally:
+                    question.hold.give(question.weight)
+                if outcome is not None:
+                    await _hand_over(outcome, finished)
+
+    async def _record(self, finished: MemoryObjectReceiveStream[Outcome]) -> None:
+        """The second shield: what was handed over is committed, whatever happens to the calls."""
+        ledger = self._parts.ledger
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as syncing:
+                syncing.start_soon(self._sync_regularly)
+                async with finished:
+                    async for outcome in finished:
+                        stage = KINDS[outcome.problem.kind].stage if isinstance(outcome, Failure) else None
+                        self._stats.count(outcome, stage)
+                        if ledger.add(outcome):
+                            await run_sync(ledger.commit)
+                syncing.cancel_scope.cancel()
+            await run_sync(lambda: ledger.commit(everything=True))
+            self._stats.safe = await run_sync(ledger.sync)
+
+    async def _sync_regularly(self) -> None:
+        while True:
+            with anyio.move_on_after(SYNC_SECONDS):
+                await self._crowded.wait()
+            self._crowded = anyio.Event()
+            if self._parts.ledger.unsynced():
+                self._stats.safe = await run_sync(self._parts.ledger.sync)
+
+    def _journal(self, frame: Frame) -> None:
+        self._parts.ledger.append(frame)
+        if self._parts.ledger.unsynced() >= SYNC_FRAMES:
+            self._crowded.set()
+
+
+def _chunk(scanned: Iterator[ManifestRow]) -> list[ManifestRow]:
+    return list(islice(scanned, SCAN_CHUNK))
+
+
+async def _hand_over(outcome: Outcome, finished: MemoryObjectSendStream[Outcome]) -> None:
+    """The first shield: an outcome that exists reaches the recorder, even while its call is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        try:
+            await finished.send(outcome)
+        except anyio.BrokenResourceError:
+            # The recorder has failed and its error is ending the run; the journal keeps this outcome for the next.
+            return

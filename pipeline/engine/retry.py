@@ -1,0 +1,30 @@
+"""Whether and when a failed attempt is made again. Pure: no clock, no waiting."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Both bounds hold at once: `attempts` that failed transiently, and `total_seconds` since the first request."""
+
+    attempts: int = 6
+    total_seconds: float = 900.0
+
+    def allows(self, failed: int, age_s: float) -> bool:
+        """Whether a row with `failed` transient failures, first asked `age_s` seconds ago, may be asked again."""
+        return failed < self.attempts and age_s < self.total_seconds
+
+
+def backoff(failed: int, asked_for: float | None, random_source: random.Random) -> float:
+    """Seconds to wait after failure number `failed` (from 1): full jitter up to a doubling bound.
+
+    What the server asked for by Retry-After is a floor.
+    """
+    bound = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (failed - 1))
+    return max(asked_for or 0.0, random_source.uniform(0, bound))

@@ -1,0 +1,89 @@
+"""What a frame means for its question: the one place where an answer is read, live and in recovery alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.core.errors import REPAIRABLE, CallError, ItemError
+from pipeline.core.ports import Provider, Task
+from pipeline.core.types import Completion, Envelope, Facts, Failure, Frame, Life, Problem, Row, Spent, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Turns frames into outcomes. `repairs` is how often an unusable answer is asked again."""
+
+    tasks: Mapping[str, Task]
+    provider: Provider
+    repairs: int
+
+    def settle(self, frame: Frame, life: Life) -> Life:
+        """Where the question stands after this frame. Depends on the frame's bytes alone, so replay agrees with life."""
+        if frame.problem is not None:
+            # A paid answer that could not be used says more than the error that ended its repair.
+            failure = life.unusable or _failure(frame, frame.problem, life.spent, None)
+            return Life(life.spent, life.unusable, failure)
+        task = self.tasks[frame.row.task]
+        try:
+            completion = self.provider.read(frame.body)
+        except CallError as error:
+            # No completion in it, so no usage to count; its text is kept in case nothing better comes.
+            spent = Spent(frame.attempts, life.spent.answers, life.spent.cost_usd)
+            text = frame.body.decode("utf-8", "replace")[:4096]
+            unread = Completion(text, None, None, None, None, Usage())
+            problem = Problem(error.kind, error.message, error.status)
+            return Life(spent, life.unusable or _failure(frame, problem, spent, unread))
+        spent = life.spent.plus(self.provider.cost(task.fixed, completion.usage), frame.attempts)
+        try:
+            answer = task.parse(completion)
+        except ItemError as error:
+            problem = Problem(error.kind, error.message, frame.status)
+            failure = _failure(frame, problem, spent, completion)
+            again = error.kind in REPAIRABLE and spent.answers <= self.repairs
+            return Life(spent, failure, None if again else failure)
+        row = Row(
+            frame.row,
+            frame.facts.key,
+            frame.facts.uri,
+            answer,
+            _envelope(frame, spent, completion),
+            frame.facts.kept,
+        )
+        return Life(spent, None, row)
+
+
+def _failure(frame: Frame, problem: Problem, spent: Spent, completion: Completion | None) -> Failure:
+    facts = frame.facts
+    return Failure(frame.row, facts.key, facts.uri, problem, _envelope(frame, spent, completion), facts.kept)
+
+
+def _envelope(frame: Frame, spent: Spent, completion: Completion | None) -> Envelope:
+    facts: Facts = frame.facts
+    usage = completion.usage if completion else Usage()
+    return Envelope(
+        shard=frame.row.shard,
+        ordinal=frame.row.ordinal,
+        run_id=frame.run_id,
+        finished_at=frame.received_at,
+        attempts=frame.attempts,
+        model=facts.model,
+        raw_text=(completion.text or completion.refusal) if completion else None,
+        finish_reason=completion.finish_reason if completion else None,
+        served_model=completion.served_model if completion else None,
+        prompt_sha256=facts.prompt_sha256,
+        image_sha256=facts.image_sha256,
+        request_sha256=facts.request_sha256,
+        width=facts.width,
+        height=facts.height,
+        sent_width=facts.sent_width,
+        sent_height=facts.sent_height,
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        image_tokens=usage.image_tokens,
+        completion_tokens=usage.completion_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=spent.cost_usd,
+        latency_ms=frame.latency_ms,
+        request_id=frame.request_id,
+    )

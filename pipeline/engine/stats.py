@@ -1,0 +1,51 @@
+"""What happened in this run so far: plain counts, for the progress line and the closing table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from pipeline.core.types import Failure, Outcome
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts of one run; `to_do` is None until the plan is known. Money in USD, tokens as the server counted them."""
+
+    to_do: int | None = None
+    answered: Counter[str] = field(default_factory=Counter)
+    """Usable answers by task."""
+    failed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Failures by (task, kind)."""
+    requests: int = 0
+    refused_by_quota: int = 0
+    retries: int = 0
+    repairs: int = 0
+    in_flight: int = 0
+    safe: int = 0
+    """Frames known to be on the disk."""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    reached_model: int = 0
+    """Rows that were asked or refused by the model: answers, and failures of the stages call and parse."""
+
+    def count(self, outcome: Outcome, stage: str | None) -> None:
+        """One more finished question; `stage` is where it failed, None for an answer."""
+        envelope = outcome.envelope
+        if isinstance(outcome, Failure):
+            self.failed[outcome.id.task, outcome.problem.kind] += 1
+        else:
+            self.answered[outcome.id.task] += 1
+        if stage in {None, "call", "parse"}:
+            self.reached_model += 1
+        self.prompt_tokens += envelope.prompt_tokens or 0
+        self.cached_tokens += envelope.cached_tokens or 0
+        self.completion_tokens += envelope.completion_tokens or 0
+        self.cost_usd += envelope.cost_usd or 0.0
+
+    @property
+    def finished(self) -> int:
+        """Questions of this run that have an outcome."""
+        return self.answered.total() + self.failed.total()

@@ -1,0 +1,129 @@
+"""The output folder: where each file lies, who may write, and which configuration it belongs to.
+
+Everything a reader sees is under data/ and failures/; everything of ours is under _run/.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from pipeline.core.errors import ConfigError, HeldError, LedgerError
+from pipeline.storage.local import create, make_folder, write_error
+
+_CONFIG = re.compile(r"config-(\d+)\.json")
+
+
+class Output:
+    """Names of everything under OUT. Paths only; creating the object touches nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.run = root / "_run"
+        self.plan = self.run / "plan"
+        self.journal = self.run / "journal"
+        self.scratch = self.run / "tmp"
+        self.success = root / "_SUCCESS"
+
+    def data(self, task: str) -> Path:
+        """The folder of a task's parts."""
+        return self.root / "data" / task
+
+    def failures(self, task: str) -> Path:
+        """The folder of a task's failure snapshots."""
+        return self.root / "failures" / task
+
+    def lock(self) -> IO[str]:
+        """Become the only writer until the returned file is closed or the process dies.
+
+        Raises HeldError naming the holder, LedgerError when the folder cannot be written.
+        """
+        make_folder(self.run)
+        path = self.run / "lock"
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise write_error(error, path) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "an unnamed process"
+            file.close()
+            raise HeldError(
+                f"{self.root} is being worked on by {holder}. Wait for it to end, then run the same command again."
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        return file
+
+    def clear_scratch(self) -> None:
+        """Delete what a killed process left half-written. Only the holder of the lock may."""
+        if self.scratch.is_dir():
+            for path in self.scratch.iterdir():
+                path.unlink()
+
+    def newest_config(self) -> dict[str, Any] | None:
+        """The configuration this output stands under, None for a new output. Raises LedgerError."""
+        number = self._newest()
+        if number == 0:
+            return None
+        path = self.run / f"config-{number}.json"
+        try:
+            record: dict[str, Any] = orjson.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"Cannot read {path}: {error}. The output's configuration is damaged.") from None
+        return record
+
+    def record_config(self, record: Mapping[str, Any]) -> None:
+        """Keep this configuration as the newest, unless it is the newest already. Raises LedgerError."""
+        if self.newest_config() == record:
+            return
+        path = self.run / f"config-{self._newest() + 1}.json"
+        content = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        if not create(path, content, self.scratch):
+            raise LedgerError(f"{path} appeared while this process held the output.")
+
+    def _newest(self) -> int:
+        if not self.run.is_dir():
+            return 0
+        numbers = (_CONFIG.fullmatch(path.name) for path in self.run.iterdir())
+        return max((int(match[1]) for match in numbers if match), default=0)
+
+
+def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], root: Path) -> None:
+    """Compare two records' fingerprints, task by task; a task that is only in one of them is no change.
+
+    Raises ConfigError with the names of the settings that changed.
+    """
+    problems = []
+    for task, settings in new["fingerprints"].items():
+        before = old["fingerprints"].get(task)
+        if before is None:
+            continue
+        changed = sorted(name for name in {*before, *settings} if before.get(name) != settings.get(name))
+        if changed:
+            problems.append(
+                f"tasks.{task}: {', '.join(changed)} changed since {root} was created. Its answers were paid for under "
+                "the old setting. Choose a new run.output, or set it back."
+            )
+    if old["kept"] != new["kept"]:
+        problems.append(
+            f"manifest.keep: the columns of {root} are fixed as {old['kept']}. Choose a new run.output, or set it back."
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def merge_fingerprints(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, Any]:
+    """The new record, still knowing the tasks that only the old one names: they may come back."""
+    earlier = old["fingerprints"] if old else {}
+    return {**new, "fingerprints": {**earlier, **new["fingerprints"]}}

@@ -1,0 +1,112 @@
+"""What a server says when it does not answer, read from any of the known shapes and made fit for a log.
+
+Shapes (sources of vLLM 0.33, SGLang 0.5.23, LiteLLM 1.109, llama.cpp, Ollama, Fireworks' SDK 1.2.30; 2026-11-22):
+
+    {"error": {"message", "type", "param", "code"}}     code: text, number, number as text or null
+    {"error": {"object": "error", ...}}                 Fireworks
+    {"object": "error", "message", "type", "code"}      SGLang, older vLLM
+    {"error": "text"}, with or without "message"        vLLM's 401, Ollama, Fireworks' gateway
+    {"code": 5, "message", "details": []}               Fireworks' control plane
+    {"detail": "text"} or {"detail": [{"msg", ...}]}    FastAPI
+    [{"error": ...}]                                    some gateways
+    data: {"error": ...}                                a stream that nobody asked for
+    HTML, plain text, nothing                           gateways
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NamedTuple
+
+from pipeline.providers.wire import mended, parsed
+
+LONGEST: Final = 300
+"""Characters of a server's message that are kept."""
+
+SHORTEST_SECRET: Final = 6
+"""Shorter keys ("none", "EMPTY") are placeholders; replacing them would garble words."""
+
+LONGEST_WAIT_S: Final = 3600.0
+"""A server that asks for more is taken to ask for this; the next refusal can ask again."""
+
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{80,}")
+_ADDRESS = re.compile(r"(?: at)? 0x[0-9a-fA-F]{6,}")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+
+
+class Complaint(NamedTuple):
+    """`codes` are the values of code, type and status in lower case; `message` may be empty and is not yet `fit`."""
+
+    codes: frozenset[str]
+    message: str
+
+
+def complaint(body: bytes) -> Complaint:
+    """Read an error body. Never fails."""
+    try:
+        value = parsed(body.removeprefix(b"data:").split(b"\n\n")[0] if body.startswith(b"data:") else body)
+    except ValueError:
+        return Complaint(frozenset(), _page(body))
+    if isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, dict):
+        return Complaint(frozenset(), value if isinstance(value, str) else "")
+    inner = value.get("error")
+    members = inner if isinstance(inner, dict) else value
+    codes = frozenset(str(members[name]).lower() for name in ("code", "type", "status") if members.get(name))
+    texts = (members.get("message"), inner, _detail(value.get("detail")))
+    return Complaint(codes, next((mended(text) for text in texts if isinstance(text, str) and text), ""))
+
+
+def _detail(detail: object) -> object:
+    if isinstance(detail, list):
+        return "; ".join(str(item.get("msg", "")) for item in detail if isinstance(item, dict))
+    return detail
+
+
+def _page(body: bytes) -> str:
+    text = body[:65536].decode("utf-8", "replace")
+    if "<" not in text:
+        return text
+    title = _TITLE.search(text)
+    return title[1] if title else _TAG.sub(" ", text)
+
+
+def fit(text: str, secret: str | None) -> str:
+    """The text for a log or a column: one line, no key, no base64, no memory address, at most 300 characters."""
+    if secret and len(secret) >= SHORTEST_SECRET:
+        text = text.replace(secret, "[key]")
+    text = _ADDRESS.sub("", _ENCODED.sub("[...]", " ".join(text.split())))
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds that the server asks to wait, 0 to 3,600; None when it does not say or says nonsense.
+
+    Reads `retry-after-ms`, then `retry-after` in seconds or as an HTTP date (RFC 9110, 10.2.3) against `now` (Unix
+    seconds), then the upstream's as LiteLLM 1.106 passes it on, `llm_provider-retry-after`.
+    """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _SECONDS.fullmatch(milliseconds):
+        return min(float(milliseconds) / 1000, LONGEST_WAIT_S)
+    for name in ("retry-after", "llm_provider-retry-after"):
+        value = headers.get(name, "").strip()
+        if _SECONDS.fullmatch(value):
+            return min(float(value), LONGEST_WAIT_S)
+        try:
+            when = parsedate_to_datetime(value).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            continue
+        return min(max(when - (time.time() if now is None else now), 0.0), LONGEST_WAIT_S)
+    return None
+
+
+def described(value: Any) -> str:
+    """The kind of a JSON value, for a message about a body that is not what it should be."""
+    names = {dict: "an object", list: "a list", str: "a text", type(None): "null"}
+    return names.get(type(value), "a number")

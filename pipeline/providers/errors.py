@@ -1,0 +1,164 @@
+"""From a refusing reply to one of ours: status first, then code and type, then whole words of the message.
+
+    ServerError            every request would fail so: the run stops, and the sentence says what to do
+    CallError row kinds    content_filter, context_too_long, image_rejected, bad_request: this row fails, others go on
+    CallError, retryable   timeout (408), http_429, http_5xx (also 409, 425): asked again later
+
+Messages decide only where servers leave nothing else. Bodies: docstring of complaint.py. Statuses and wordings:
+observed on vLLM 0.32, llama.cpp (2026-10), LiteLLM 1.106, transformers serve 5.19 and llmock 0.2.2 (2026-11-22), read in
+the sources of SGLang 0.5.23, and from Fireworks' and OpenAI's error pages of that date.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from pipeline.core.errors import CallError, ServerError
+from pipeline.core.types import Reply
+from pipeline.providers.complaint import Complaint, complaint, fit, retry_after
+
+KEY: Final = "Check the API key (provider.api_key_env) and that it belongs to this server."
+PERMISSION: Final = "The key may not do this: check its permissions, the region and provider.model."
+MONEY: Final = "Add credit or raise the spend limit of the account, then run the same command again."
+ACCOUNT: Final = "The account is suspended or the model failed to load: look at the provider's console."
+MODEL: Final = "Check provider.model and provider.base_url."
+REDIRECT: Final = "Set provider.base_url to the address that it redirects to."
+FIELD: Final = "The server refuses a field of the request: choose the right provider.dialect."
+STREAM: Final = "It gives answers this long only as a stream: lower the task's max_tokens."
+SCHEMA: Final = "It cannot enforce the task's schema: simplify the schema."
+VISION: Final = "The model takes no pictures: choose one that does (llama-server needs --mmproj)."
+
+STATUS_STOPS: Final = {401: KEY, 402: MONEY, 403: PERMISSION, 404: MODEL, 405: MODEL, 410: MODEL, 412: ACCOUNT}
+
+CODE_STOPS: Final = {
+    "invalid_api_key": KEY,
+    "unauthorized": KEY,
+    "auth_error": KEY,
+    "authentication_error": KEY,
+    "token_not_found_in_db": KEY,
+    "no_db_connection": KEY,  # LiteLLM without a database, asked with a key that is not its master key
+    "permission_denied": PERMISSION,
+    "permission_error": PERMISSION,
+    "insufficient_quota": MONEY,
+    "billing_hard_limit_reached": MONEY,
+    "billing_not_active": MONEY,
+    "budget_exceeded": MONEY,
+    "model_not_found": MODEL,
+    "invalid_json_schema": SCHEMA,
+}
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE)
+
+
+NO_VISION: Final = _words(
+    r"not a multimodal model|image input is not supported|(?:does not|doesn't) support (?:image|vision)(?: inputs?|s)?"
+    r"|image_url is only supported by certain models|len\(combined_imgs\)"
+)
+MESSAGE_STOPS: Final = (
+    (_words(r"AuthenticationError|authentication error|(?:invalid|incorrect) api key|no connected db"), KEY),
+    (_words(r"invalid model name|server is pinned to"), MODEL),
+    (_words(r"extra inputs are not permitted"), FIELD),
+    (_words(r"stream ?= ?true"), STREAM),
+    (_words(r"json schema (?:error|not supported|contains features)|(?:invalid|unsupported)(?: json)? schema"), SCHEMA),
+    (_words(r"BudgetExceededError|budget has been exceeded"), MONEY),
+)
+NO_MONEY: Final = _words(
+    r"exceeded your current quota|spend(?:ing)? limit|insufficient (?:quota|credits?|funds|balance)|out of credits?"
+    r"|budget has been exceeded"
+)
+
+RATE_CODES: Final = frozenset(
+    {"rate_limit_exceeded", "rate_limit_error", "too_many_requests", "requests", "tokens", "resource_exhausted"}
+)
+FILTER_CODES: Final = frozenset({"content_policy_violation", "content_filter", "moderation_blocked"})
+FILTER: Final = _words(r"ContentPolicyViolationError|content (?:management )?policy|safety system|input was flagged")
+CONTEXT_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+CONTEXT: Final = _words(
+    r"ContextWindowExceededError|context (?:length|window|size)|max_model_len|maximum model length"
+    r"|(?:prompt|input) is too long|request too large"
+)
+IMAGE_CODES: Final = frozenset({"invalid_image_format", "invalid_image_url", "invalid_image", "sanitizer_server_error"})
+IMAGE: Final = _words(r"images?|ImageFetchError|base64|incorrect padding|error while loading data")
+BROKEN_IMAGE: Final = _words(r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated")
+
+
+class Asked(NamedTuple):
+    """What was asked, for messages: the address, the models, and the key that no message may carry."""
+
+    url: str
+    models: tuple[str, ...]
+    secret: str | None
+
+
+def refusal(reply: Reply, asked: Asked) -> CallError | ServerError:
+    """What a reply of a status other than 2xx means."""
+    said = complaint(reply.body)
+    text = fit(said.message, asked.secret) or "no message"
+    status = reply.status
+    advice = None if _filtered(status, said) else _stop(status, said)
+    if advice:
+        models = ", ".join(asked.models)
+        where = f"{asked.url} (model {models})" if models else asked.url
+        target = (
+            fit(f" It redirects to {reply.headers['location']}.", asked.secret) if "location" in reply.headers else ""
+        )
+        return ServerError(f"{where} answered {status}: {text}.{target} {advice}")
+    return CallError(
+        _kind(status, said), f"the server answered {status}: {text}", status, retry_after=retry_after(reply.headers)
+    )
+
+
+def _filtered(status: int, said: Complaint) -> bool:
+    return status in {400, 403, 422} and (bool(said.codes & FILTER_CODES) or bool(FILTER.search(said.message)))
+
+
+def _stop(status: int, said: Complaint) -> str | None:
+    """What to do about a refusal that every request would meet; None when it is not one."""
+    if status < 400:
+        return REDIRECT if status >= 300 else None
+    if status in STATUS_STOPS:
+        return STATUS_STOPS[status]
+    if NO_VISION.search(said.message):
+        return VISION
+    if status >= 500:
+        return None
+    for code, advice in CODE_STOPS.items():
+        if code in said.codes:
+            return advice
+    if status == 429:
+        # Some servers word a passing rate limit like an empty account, but give it a code.
+        return MONEY if NO_MONEY.search(said.message) and not said.codes & RATE_CODES else None
+    return next((advice for words, advice in MESSAGE_STOPS if words.search(said.message)), None)
+
+
+def _kind(status: int, said: Complaint) -> str:
+    if _filtered(status, said):
+        return "content_filter"
+    if status == 429:
+        # A single request above the quota of a whole minute never fits.
+        return "context_too_long" if _words("request too large").search(said.message) else "http_429"
+    if status == 408:
+        return "timeout"
+    if status in {409, 425}:
+        return "http_5xx"
+    if status >= 500 and status != 501:
+        # llama.cpp blames itself for a picture that it cannot read.
+        return "image_rejected" if BROKEN_IMAGE.search(said.message) else "http_5xx"
+    return _row_kind(status, said)
+
+
+def _row_kind(status: int, said: Complaint) -> str:
+    if said.codes & CONTEXT_CODES:
+        return "context_too_long"
+    if said.codes & IMAGE_CODES:
+        return "image_rejected"
+    if said.codes & RATE_CODES:
+        return "http_429"
+    if status < 400:
+        return "http_5xx"
+    if CONTEXT.search(said.message):
+        return "context_too_long"
+    return "image_rejected" if IMAGE.search(said.message) else "bad_request"

@@ -1,0 +1,118 @@
+"""What every parser asks of an answer first: is it whole, and is it an answer at all."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.core.errors import ItemError
+from pipeline.core.types import Completion
+
+COMPLETE = frozenset({"stop", "tool_calls"})
+"""The only finish reasons of a whole answer; also under HTTP 200 a server may say length, abort, error or nothing."""
+
+MAX_REFUSAL = 300
+"""Characters. A refusal is short; a longer text that begins like one is a text."""
+
+_CANNOT = (
+    r"(?:can't|cannot|can not|won't|will not|could not|couldn't|(?:am |are |'m |'re )?(?:not able|unable|not allowed|"
+    r"not permitted|not comfortable)(?: to)?|do not feel comfortable|don't feel comfortable)"
+)
+_THING = (
+    r"(?:(?:this|that|the|your|any|an?|such|these|those|from this|on this|in this|about this) ?)?(?:\w+ ){0,2}?"
+    r"(?:image|picture|photo|photograph|request|content|caption|description|transcription|assistance|help|task|"
+    r"question|material|people|person|individuals?|someone|anyone|faces?)s?\b"
+)
+_WHAT = (
+    rf"(?:assist|comply|help(?:ing)?(?: you)?(?: with (?:this|that|your|the|it|identifying|describing)\b|[.!,;]|$)|"
+    rf"(?:do|discuss|answer|continue with|provide|fulfil|fulfill|engage with|engage in) (?:this|that)\b(?: request)?[.!,;]?|"
+    rf"(?:fulfil|fulfill|provide|providing|describe|describing|identify|identifying|process|analy[sz]e|view|see|caption|"
+    rf"transcribe|read|generate|create|produce|offer|discuss|engage with|respond to|answer|complete|moderate|evaluate) {_THING}|"
+    rf"identify who\b)"
+)
+_SORRY = r"(?:(?:i|we)(?:'m| am|'re| are) (?:really |very |so |truly )?sorry|sorry|my apologies|apologies|i apologi[sz]e|unfortunately)"
+_REFUSALS = re.compile(
+    rf"(?:{_SORRY}[,.;:!]? (?:but |however,? )?)?(?:as an? (?:ai|language model)\b[^.]{{0,60}}, )?"
+    rf"(?:i|we) ?{_CANNOT} (?:\w+ )?{_WHAT}"
+    rf"|(?:{_SORRY}[,.;:!]? (?:but |however,? )?)?i (?:must|have to|need to) (?:decline|refuse)\b"
+    rf"|(?:{_SORRY}[,.;:!]? (?:but |however,? )?)?(?:this|the|that|your) (?:request|image|picture|photo|content)s? "
+    r"(?:\w+ ){0,3}?(?:violates?|goes against|is against) (?:\w+ ){0,6}?(?:polic(?:y|ies)|guidelines|terms)"
+)
+
+_WINDOW = 4000
+"""Characters at the end of an answer in which a loop is looked for: a loop, once entered, is not left again."""
+_MAX_UNIT = 400
+"""Characters: the longest passage whose repetition is noticed."""
+
+
+def checked(completion: Completion) -> str:
+    """The whole answer's text without blank ends.
+
+    Raises ItemError: content_filter, refusal, empty, repetition or cut, looked for in this order.
+    """
+    reason = completion.finish_reason
+    text = completion.text.strip()
+    if reason == "content_filter":
+        raise ItemError("content_filter", "the server's content filter stopped the answer")
+    if completion.refusal or is_refusal(text):
+        raise ItemError("refusal", f"the model refused: {_short(completion.refusal or text)}")
+    if not text:
+        spent = " (its token limit was used up before the answer began)" if reason == "length" else ""
+        raise ItemError("empty", f"the answer is empty{spent}")
+    if loop := find_loop(text, cut=reason not in COMPLETE):
+        raise ItemError("repetition", f"the answer ends in a loop: {_short(loop)}")
+    if reason == "length":
+        raise ItemError("cut", "the answer was cut at the token limit")
+    if reason not in COMPLETE:
+        raise ItemError("cut", f"the answer ended before it was complete (finish reason: {reason or 'none given'})")
+    return text
+
+
+def is_refusal(text: str) -> bool:
+    """Whether the whole of `text` is a model's refusal. A text that merely says sorry is none."""
+    if len(text) >= MAX_REFUSAL:
+        return False
+    plain = " ".join(text.replace("\u2019", "'").lower().split())
+    return _REFUSALS.match(plain) is not None
+
+
+def find_loop(text: str, *, cut: bool) -> str | None:
+    """The passage that `text` repeats to its end without stopping, or None.
+
+    A cut answer that repeats itself was most likely never going to end. A complete one was ended by the model, so only
+    what no page would hold counts: dot leaders, rules and repeated rows of a table are legitimate.
+    """
+    tail = text[-_WINDOW:]
+    if not cut:
+        tail = tail.rstrip('"}]) \r\n\t.')  # what closes an answer after its loop
+    for period in range(1, min(_MAX_UNIT, len(tail) // 2) + 1):
+        same = 0
+        while same < len(tail) - period and tail[-1 - same] == tail[-1 - same - period]:
+            same += 1
+        length = same + period
+        unit = tail[-length:][:period]
+        if _is_degenerate(unit, length // period, length, cut=cut):
+            return unit
+    return None
+
+
+def _is_degenerate(unit: str, times: int, length: int, *, cut: bool) -> bool:
+    has_letters = any(character.isalpha() for character in unit)
+    if cut:
+        return times >= 10 and length >= (200 if has_letters else 1000)
+    if not has_letters:
+        return False
+    if "\n" in unit:
+        return times >= 50 and length >= 1500
+    return times >= 30 and length >= 150
+
+
+def unfenced(text: str) -> str:
+    """`text` without a Markdown code fence around the whole of it."""
+    match = re.fullmatch(r"\s*```[\w-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```\s*", text, re.DOTALL)
+    return match[1] if match and "\n```" not in match[1] else text
+
+
+def _short(text: str) -> str:
+    """At most 200 characters of `text`, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:199]}…"

@@ -1,0 +1,40 @@
+"""What a task is: its words, its columns, and the function that reads an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core.types import Answer, Column, Completion
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """What a person may set. `prompt` replaces the instructions, `labels` those of moderate; None is the default."""
+
+    prompt: str | None = None
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDefinition:
+    """One kind of question. `max_side` is in pixels, `max_tokens` bounds the answer.
+
+    `parse` is quick and raises ItemError of stage parse, or content_filter.
+    """
+
+    kind: str
+    system: str
+    instructions: str
+    schema: Mapping[str, Any] | None
+    columns: tuple[Column, ...]
+    max_side: int
+    max_tokens: int
+    parse: Callable[[Completion], Answer]
+
+
+def instructions(default: str, options: TaskOptions, answer_format: str) -> str:
+    """The instructions of a task: the person's or the default, then the answer format that the parser relies on."""
+    asked = default if options.prompt is None else options.prompt
+    return f"{asked.strip()}\n\n{answer_format}"
