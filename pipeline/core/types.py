@@ -61,7 +61,7 @@ class ManifestRow:
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """The picture as it is sent. `width` x `height` is the upright source, `sent_width` x `sent_height` what goes out."""
+    """The picture as it is sent: `width` x `height` of the upright source, `sent_width` x `sent_height` going out."""
 
     data: bytes
     mime: str

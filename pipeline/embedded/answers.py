@@ -1,9 +1,9 @@
 """Answers one chat completion request (OpenAI's wire format, read 2026-11-23) with the embedded models."""
 
 import secrets
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.embedded.caption import compose
@@ -33,12 +33,16 @@ class RequestError(Exception):
 
 
 class Models:
-    """Every model, loaded; `answer` may be called from many threads, `AT_ONCE` of which look at pictures at a time."""
+    """Every model, loaded; `answer` may be called from many threads.
+
+    Pictures are looked at by `AT_ONCE` threads of our own: the C library keeps a pool of freed memory for each thread
+    that ever ran a model, and one for every connection came to 900 MB where two come to half of it.
+    """
 
     def __init__(self) -> None:
         self._labeller, self._detector, self._moderator = Labeller(), open_detector(), Moderator()
         self._reader = Reader()
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._lookers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="looker")
         self._tasks: dict[str, Callable[[Picture, dict[str, Any]], str]] = {
             "embedded/tags": self._caption,
             "embedded/ocr": self._ocr,
@@ -51,12 +55,18 @@ class Models:
             raise RequestError(400, "the body is not a JSON object")
         served = _served(request)
         text, url = _parts(request)
-        with self._turns:
-            try:
-                content = self._tasks[served](open_picture(url), request)
-            except PictureError as error:
-                raise RequestError(400, str(error), "messages", "invalid_image") from error
+        content = self._lookers.submit(self._look, served, url, request).result()
         return _completion(served, content, prompt_words=len(text.split()))
+
+    def close(self) -> None:
+        """Drops what is still queued; what is being looked at is finished."""
+        self._lookers.shutdown(wait=False, cancel_futures=True)
+
+    def _look(self, served: str, url: str, request: dict[str, Any]) -> str:
+        try:
+            return self._tasks[served](open_picture(url), request)
+        except PictureError as error:
+            raise RequestError(400, str(error), "messages", "invalid_image") from error
 
     def _caption(self, picture: Picture, _request: dict[str, Any]) -> str:
         objects = [found.name for found in self._detector.find(picture.upright)] if self._detector else []

@@ -50,6 +50,7 @@ def serve(port: int, until_stdin_closes: bool) -> None:
         sys.stdout.write(json.dumps({"base_url": f"http://{HOST}:{server.server_address[1]}/v1"}) + "\n")
         sys.stdout.flush()
         server.serve_forever(poll_interval=0.1)
+        server.models.close()
 
 
 def _load() -> "Models":

@@ -142,7 +142,7 @@ class Calls:
         outcome = self._settler.settle(frame, life).outcome
         if outcome is None:
             raise AssertionError("a frame with a problem always settles its question")
-        log.info("row.failed", key=question.facts.key, task=question.row.task, kind=error.kind, message=error.message)
+        log.debug("row.failed", key=question.facts.key, task=question.row.task, kind=error.kind, message=error.message)
         return outcome
 
     async def _pause(self, wait: Callable[[Any], Awaitable[None]], argument: object) -> bool:
@@ -214,5 +214,5 @@ class Calls:
             return None
         self._stats.retries += 1
         wait_s = backoff(attempts.failed, error.retry_after, self._random)
-        log.info("call.retry_scheduled", kind=error.kind, status=error.status, failed=attempts.failed, wait_s=wait_s)
+        log.debug("call.retry_scheduled", kind=error.kind, status=error.status, failed=attempts.failed, wait_s=wait_s)
         return wait_s

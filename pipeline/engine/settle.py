@@ -19,7 +19,7 @@ class Settler:
     repairs: int
 
     def settle(self, frame: Frame, life: Life) -> Life:
-        """Where the question stands after this frame. Depends on the frame's bytes alone, so replay agrees with life."""
+        """Where the question stands after this frame. Depends on bytes alone, so that replay agrees with life."""
         if frame.problem is not None:
             # A paid answer that could not be used says more than the error that ended its repair.
             failure = life.unusable or _failure(frame, frame.problem, life.spent, None)

@@ -8,6 +8,7 @@ the next takers wait for. Belongs to one event loop; not for use from threads.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import anyio
 import anyio.lowlevel
@@ -16,8 +17,8 @@ import anyio.lowlevel
 class ByteHold:
     """Bytes held by one picture; implements the port `Hold`."""
 
-    def __init__(self, budget: ByteBudget, weight: int) -> None:
-        self._budget = budget
+    def __init__(self, move: Callable[[int], None], weight: int) -> None:
+        self._move = move
         self._weight = weight
 
     def resize(self, weight: int) -> None:
@@ -27,7 +28,7 @@ class ByteHold:
         """
         if weight < 0:
             raise ValueError(f"a hold of {weight} bytes")
-        self._budget._move(weight - self._weight)
+        self._move(weight - self._weight)
         self._weight = weight
 
     def give(self, weight: int) -> None:
@@ -85,7 +86,7 @@ class ByteBudget:
                     self._waiters.remove(waiter)
                     self._grant()
                 raise
-        return ByteHold(self, weight)
+        return ByteHold(self._move, weight)
 
     def _move(self, weight: int) -> None:
         """Change the sum by `weight` bytes and let in who fits now."""

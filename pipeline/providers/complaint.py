@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
@@ -99,9 +100,11 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         if _SECONDS.fullmatch(value):
             return min(float(value), LONGEST_WAIT_S)
         try:
-            when = parsedate_to_datetime(value).timestamp()
+            date = parsedate_to_datetime(value)
         except (ValueError, TypeError, OverflowError):
             continue
+        # The old form without a zone is UTC as well.
+        when = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
         return min(max(when - (time.time() if now is None else now), 0.0), LONGEST_WAIT_S)
     return None
 

@@ -65,6 +65,6 @@ DIALECTS: Final[dict[str, Dialect]] = {
         Dialect(name="llamacpp", base_url="http://127.0.0.1:8080/v1"),
         Dialect(name="generic"),
         # The bundled models decide the form of their answers themselves.
-        Dialect(name="embedded", json_schema=False),
+        Dialect(name="embedded"),
     )
 }

@@ -5,8 +5,8 @@
     CallError, retryable   timeout (408), http_429, http_5xx (also 409, 425): asked again later
 
 Messages decide only where servers leave nothing else. Bodies: docstring of complaint.py. Statuses and wordings:
-observed on vLLM 0.32, llama.cpp (2026-10), LiteLLM 1.106, transformers serve 5.19 and llmock 0.2.2 (2026-11-22), read in
-the sources of SGLang 0.5.23, and from Fireworks' and OpenAI's error pages of that date.
+observed on vLLM 0.32, llama.cpp (2026-10), LiteLLM 1.106, transformers serve 5.19 and llmock 0.2.2 (2026-11-22), read
+in the sources of SGLang 0.5.23, and from Fireworks' and OpenAI's error pages of that date.
 """
 
 from __future__ import annotations

@@ -13,30 +13,35 @@ COMPLETE = frozenset({"stop", "tool_calls"})
 MAX_REFUSAL = 300
 """Characters. A refusal is short; a longer text that begins like one is a text."""
 
+_SORRY = (
+    r"(?:(?:i(?:'m| am) (?:really |very |so |truly )?sorry|i(?:'m| am) afraid|sorry|my apologies|apologies|"
+    r"i apologi[sz]e|unfortunately)[,.;:!]? (?:but |however,? |that )?)?"
+)
 _CANNOT = (
-    r"(?:can't|cannot|can not|won't|will not|could not|couldn't|(?:am |are |'m |'re )?(?:not able|unable|not allowed|"
-    r"not permitted|not comfortable)(?: to)?|do not feel comfortable|don't feel comfortable)"
+    r"(?:can't|cannot|can not|won't|will not|cannot and will not|(?:won't|will not) be able to|could not|couldn't|"
+    r"(?:am |'m )?(?:not able|unable|not allowed|not permitted|not comfortable)(?: to)?|"
+    r"(?:do not|don't) (?:feel comfortable|have the (?:ability|capability) to))"
 )
-_THING = (
-    r"(?:(?:this|that|the|your|any|an?|such|these|those|from this|on this|in this|about this) ?)?(?:\w+ ){0,2}?"
+_HELP = r"help(?:ing)?(?: you)?(?: with (?:this|that|your|the|it|identifying|describing)\b|[.!,;]|$)"
+_DO = (
+    r"(?:do|discuss|answer|continue with|provide|fulfill?|engage with|engage in) (?:this|that)(?: request)?(?:[.!,;]|$)"
+)
+_MAKE = (
+    r"(?:fulfill?|provid(?:e|ing)|describ(?:e|ing)|identify(?:ing)?|process|analy[sz]e|view|see|caption|transcribe|"
+    r"read|generate|create|produce|offer|discuss|engage with|respond to|answer|complete|moderate|evaluate) "
+    r"(?:(?:from |on |in |about )?(?:this|that|the|your|any|an?|such|these|those) )?(?:\w+ ){0,5}?"
     r"(?:image|picture|photo|photograph|request|content|caption|description|transcription|assistance|help|task|"
-    r"question|material|people|person|individuals?|someone|anyone|faces?)s?\b"
+    r"question|material|people|person|individual|face)s?\b"
 )
-_WHAT = (
-    rf"(?:assist|comply|help(?:ing)?(?: you)?(?: with (?:this|that|your|the|it|identifying|describing)\b|[.!,;]|$)|"
-    rf"(?:do|discuss|answer|continue with|provide|fulfil|fulfill|engage with|engage in) (?:this|that)\b(?: request)?[.!,;]?|"
-    rf"(?:fulfil|fulfill|provide|providing|describe|describing|identify|identifying|process|analy[sz]e|view|see|caption|"
-    rf"transcribe|read|generate|create|produce|offer|discuss|engage with|respond to|answer|complete|moderate|evaluate) {_THING}|"
-    rf"identify who\b)"
-)
-_SORRY = r"(?:(?:i|we)(?:'m| am|'re| are) (?:really |very |so |truly )?sorry|sorry|my apologies|apologies|i apologi[sz]e|unfortunately)"
 _REFUSALS = re.compile(
-    rf"(?:{_SORRY}[,.;:!]? (?:but |however,? )?)?(?:as an? (?:ai|language model)\b[^.]{{0,60}}, )?"
-    rf"(?:i|we) ?{_CANNOT} (?:\w+ )?{_WHAT}"
-    rf"|(?:{_SORRY}[,.;:!]? (?:but |however,? )?)?i (?:must|have to|need to) (?:decline|refuse)\b"
-    rf"|(?:{_SORRY}[,.;:!]? (?:but |however,? )?)?(?:this|the|that|your) (?:request|image|picture|photo|content)s? "
+    rf"{_SORRY}(?:as an? (?:ai|language model)\b[^.]{{0,60}}, )?{_SORRY}i ?{_CANNOT} (?:\w+ )?"
+    rf"(?:assist\b|comply\b|{_HELP}|{_DO}|{_MAKE}|identify (?:who|anyone|someone)\b)"
+    rf"|{_SORRY}i (?:must|have to|need to) (?:decline|refuse)\b"
+    rf"|{_SORRY}(?:this|the|that|your) (?:request|image|picture|photo|content)s? "
     r"(?:\w+ ){0,3}?(?:violates?|goes against|is against) (?:\w+ ){0,6}?(?:polic(?:y|ies)|guidelines|terms)"
 )
+"""The beginning of a refusal, in lower case with straight apostrophes and single blanks: it names what the model will
+not do (assist, describe the image), so that a letter that begins "I'm sorry, but I can't come" is none."""
 
 _WINDOW = 4000
 """Characters at the end of an answer in which a loop is looked for: a loop, once entered, is not left again."""
@@ -84,14 +89,16 @@ def find_loop(text: str, *, cut: bool) -> str | None:
     tail = text[-_WINDOW:]
     if not cut:
         tail = tail.rstrip('"}]) \r\n\t.')  # what closes an answer after its loop
-    for period in range(1, min(_MAX_UNIT, len(tail) // 2) + 1):
+    period = 1
+    while period <= min(_MAX_UNIT, len(tail) // 2):
         same = 0
         while same < len(tail) - period and tail[-1 - same] == tail[-1 - same - period]:
             same += 1
         length = same + period
-        unit = tail[-length:][:period]
+        unit = tail[-period:]
         if _is_degenerate(unit, length // period, length, cut=cut):
             return unit
+        period = max(period, same) + 1  # up to `same`, only multiples of this period repeat at all (Fine and Wilf)
     return None
 
 

@@ -129,8 +129,8 @@ def _shape(columns: Mapping[str, str]) -> type[_Verdict]:
     score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
     fields: dict[str, Any] = {column: (score | None, Field(alias=label)) for label, column in columns.items()}
     scores = create_model("Scores", __base__=_Scores, **fields)
-    label = Literal[tuple(columns)]  # type: ignore[valid-type]  # known only at run time
-    return create_model("Verdict", __base__=_Verdict, labels=(list[label], ...), scores=(scores, ...))
+    labels: Any = list[Literal[tuple(columns)]]  # type: ignore[misc]  # known only at run time
+    return create_model("Verdict", __base__=_Verdict, labels=(labels, ...), scores=(scores, ...))
 
 
 def _loaded(text: str) -> object:

@@ -46,7 +46,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     ended = threading.Event()
     end_with_stdin(ended.set, options.max_seconds)
-    with FakeServer(_script(options), log=options.log, port=options.port, keep=False) as server:
+    with FakeServer(
+        _script(options), log=options.log, port=options.port, keep=False, hashes=options.hashes == "yes"
+    ) as server:
         sys.stdout.write(json.dumps({"base_url": server.base_url}) + "\n")
         sys.stdout.flush()
         ended.wait()
@@ -84,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--burst", type=float, default=1.0, help="requests the quota's bucket holds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--log", type=Path, help="file to which the log is appended")
+    parser.add_argument("--hashes", choices=("yes", "no"), default="yes", help="of pictures and bodies, in the log")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--max-seconds", type=float, default=600.0, help="end in any case after this time")
     return parser

@@ -18,8 +18,6 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +33,8 @@ class FakeServer:
 
     Counters: `total` requests for answers so far, `answered` (a status and body were sent, whole or not),
     `in_flight` and `max_in_flight` (complete requests without a complete reply), `connections` and
-    `max_connections`. `requests` and `lines` (the log) are kept in memory unless `keep` is false. An exception in a
+    `max_connections`. `requests` and `lines` (the log) are kept in memory unless `keep` is false; `hashes` false
+    leaves the hashes out of the log, which for large pictures are most of its price. An exception in a
     script is answered with a 500 and raised when the server is left.
     """
 
@@ -47,16 +46,18 @@ class FakeServer:
         models: tuple[str, ...] = ("fake/vlm",),
         port: int = 0,
         keep: bool = True,
+        hashes: bool = True,
     ) -> None:
         self.script = script or caption()
         self.requests: list[Request] = []
         self.lines: list[dict[str, Any]] = []
         self.total = self.answered = self.in_flight = self.max_in_flight = 0
         self.connections = self.max_connections = 0
-        self._models, self._port, self._keep, self._log_path = models, port, keep, log
+        self._models, self._port, self._keep, self._hashes, self._log_path = models, port, keep, hashes, log
         self._log: int | None = None
         self._run = secrets.token_hex(4)
         self._open: set[Connection] = set()
+        self._all_gone = asyncio.Event()
         self._errors: list[Exception] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -94,8 +95,9 @@ class FakeServer:
         assert self._server is not None
         self._server.close()
         self._abort_all()
-        while self._open:
-            await asyncio.sleep(0)
+        self._all_gone.clear()
+        if self._open:
+            await self._all_gone.wait()
         await self._server.wait_closed()
         if self._log is not None:
             os.close(self._log)
@@ -166,6 +168,8 @@ class FakeServer:
     def _gone(self, connection: Connection) -> None:
         self._open.discard(connection)
         self.connections -= 1
+        if not self._open:
+            self._all_gone.set()
 
     def _arrived(self, connection: Connection, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         assert self._loop is not None
@@ -201,7 +205,7 @@ class FakeServer:
         else:
             self.answered += 1
             self._note("answered", request, status=reply.status, complete=reply.complete, **reply.note)
-        connection.send(_named(request, reply), flight.landed)
+        connection.send(reply, flight.landed, request.request_id)
 
     def _plain(self, path: str) -> Reply:
         if path.endswith("/models"):
@@ -226,9 +230,7 @@ class FakeServer:
             "event": event,
             "number": request.number,
             "request_id": request.request_id,
-            "image_base64_sha256": request.image_base64_sha256,
-            "image_sha256": request.image_sha256,
-            "body_sha256": request.body_sha256,
+            **(_hashes(request) if self._hashes else {}),
             "model": request.model,
             "time": time.time(),
             **more,
@@ -257,6 +259,10 @@ class _Flight:
             self.server._note("gone", self.request)
 
 
+def _hashes(request: Request) -> dict[str, str]:
+    return {name: getattr(request, name) for name in ("image_base64_sha256", "image_sha256", "body_sha256")}
+
+
 def is_whole_answer(line: dict[str, Any]) -> bool:
     """Whether a line of the log is an answer of status 200 that was sent whole: one that somebody paid for."""
     return line["event"] == "answered" and line["status"] == 200 and bool(line["complete"])
@@ -266,13 +272,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a log, in the order in which they were written; a torn last line is left out."""
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return [json.loads(line) for line in lines]
-
-
-def _named(request: Request, reply: Reply) -> Reply:
-    if any(name.lower() == "x-request-id" for name, _ in reply.headers):
-        return reply
-    headers = [*reply.headers, ("x-request-id", request.request_id)]
-    return Reply(**{**reply.__dict__, "headers": headers})
 
 
 def _nothing() -> None:

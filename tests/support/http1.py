@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._opened(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -93,7 +93,8 @@ class Connection(asyncio.Protocol):
 
     def _take_chunks(self) -> bytes | None:
         # Looked at from the start whenever data comes: fine for the bodies of tests.
-        at, pieces = 0, []
+        at = 0
+        pieces: list[bytes] = []
         while True:
             line_end = self._buffer.find(b"\r\n", at)
             if line_end < 0:
@@ -111,33 +112,39 @@ class Connection(asyncio.Protocol):
         """Call after so many seconds of the loop's clock, unless the connection is gone by then."""
         self._timer = self._loop.call_later(seconds, call)
 
-    def send(self, reply: Reply, then: Callable[[], None]) -> None:
-        """Write a reply as it says; `then` is called once it is out, in the moment of its last byte."""
+    def send(self, reply: Reply, then: Callable[[], None], request_id: str = "") -> None:
+        """Write a reply as it says; `then` is called just before its last bytes go out.
+
+        (Just before, so that a client which has the whole reply finds the server's counters settled.)
+        """
         if reply.cut == "unanswered":
             then()
             self._end(reply.reset)
             return
-        head = _write_head(reply)
+        head = _write_head(reply, request_id)
         if reply.drip is not None:
             self.transport.write(head)
             self._drip(reply, 0, then)
             return
         cut = len(reply.body) // 2 if reply.cut == "middle" else len(reply.body)
+        then()
         self.transport.write(head + reply.body[:cut])
-        self._sent(reply, then)
+        self._sent(reply)
 
     def _drip(self, reply: Reply, at: int, then: Callable[[], None]) -> None:
         assert reply.drip is not None
         size, seconds = reply.drip
         end = len(reply.body) // 2 if reply.cut == "middle" else len(reply.body)
-        self.transport.write(reply.body[at : min(at + size, end)])
+        piece = reply.body[at : min(at + size, end)]
         if at + size >= end:
-            self._sent(reply, then)
+            then()
+            self.transport.write(piece)
+            self._sent(reply)
         else:
+            self.transport.write(piece)
             self.later(seconds, lambda: self._drip(reply, at + size, then))
 
-    def _sent(self, reply: Reply, then: Callable[[], None]) -> None:
-        then()
+    def _sent(self, reply: Reply) -> None:
         self.busy = False
         if reply.missing or reply.cut != "whole":
             self._end(reply.reset)
@@ -166,14 +173,17 @@ def _read_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     return method, path, headers
 
 
-def _write_head(reply: Reply) -> bytes:
+def _write_head(reply: Reply, request_id: str) -> bytes:
     try:
         phrase = HTTPStatus(reply.status).phrase
     except ValueError:
         phrase = "Unknown"
     lines = [f"HTTP/1.1 {reply.status} {phrase}"]
     lines += [f"{name}: {value}" for name, value in reply.headers]
-    if not any(name.lower() == "content-type" for name, _ in reply.headers):
+    given = {name.lower() for name, _ in reply.headers}
+    if "content-type" not in given:
         lines.append("content-type: application/json")
-    lines.append(f"content-length: {len(reply.body) + reply.missing}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    if request_id and "x-request-id" not in given:
+        lines.append(f"x-request-id: {request_id}")
+    lines.append(f"content-length: {len(reply.body) + reply.missing}\r\n\r\n")
+    return "\r\n".join(lines).encode("latin-1")

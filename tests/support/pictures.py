@@ -60,8 +60,8 @@ def write_pictures(
     *,
     width: int = 48,
     height: int = 32,
-    format: str = "JPEG",
-    first_seed: int = 0,  # noqa: A002
+    format: str = "JPEG",  # noqa: A002 - Pillow's word
+    first_seed: int = 0,
 ) -> list[Path]:
     """Write `n` distinct pictures as `00000.jpg`, ... into a folder (made if needed); the paths, in order."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,15 @@ from tests.support.schemas import obey
 # ---- answers ----
 
 
+def constant(reply: Reply) -> Script:
+    """Always this reply."""
+
+    def script(_: Request) -> Reply:
+        return reply
+
+    return script
+
+
 def caption_of(image_base64_sha256: str) -> str:
     """The text that `caption` answers for a picture, given the hash of its base64 payload as sent."""
     return f"A picture known as {image_base64_sha256[:16] or 'nothing'}."
@@ -100,7 +109,7 @@ def error(
     """Always this status, with a body of this shape. A status of 200 is an error in a success's clothes."""
     typed = {"content-type": "text/html"} if shape == "html" else {}
     reply = Reply(status, error_body(shape, status, message, code, kind), tuple({**typed, **(headers or {})}.items()))
-    return lambda request: reply
+    return constant(reply)
 
 
 def rate_limited(retry_after: float | None = 1, headers: Mapping[str, str] | None = None) -> Script:
@@ -111,16 +120,19 @@ def rate_limited(retry_after: float | None = 1, headers: Mapping[str, str] | Non
 
 def garbage(body: bytes = b"\x00\xff<not json", status: int = 200) -> Script:
     """A body that is not what it says."""
-    return lambda request: Reply(status, body)
+    return constant(Reply(status, body))
 
 
 def hang() -> Script:
     """Never an answer; the connection stays open."""
-    return lambda request: Reply(hang=True)
+    return constant(Reply(hang=True))
 
 
 def drop(cut: Cut = "unanswered", then: Script | None = None, *, reset: bool = False) -> Script:
-    """Cut the connection: unanswered, in the middle of the answer's body, or after a whole answer."""
+    """Cut the connection: unanswered, in the middle of the answer's body, or after a whole answer.
+
+    After a whole answer, a client that reuses the connection at once may or may not notice first: that race is real.
+    """
     answered = then or caption()
     return lambda request: replace(answered(request), cut=cut, reset=reset)
 
@@ -152,7 +164,12 @@ def delayed(then: Script, seconds: float) -> Script:
 def lognormal(then: Script, median: float, sigma: float = 0.5, seed: int = 0) -> Script:
     """The same, later by a log-normal time of this median in seconds, as real servers are."""
     chance = random.Random(seed)
-    return lambda request: delayed(then, chance.lognormvariate(math.log(median), sigma))(request)
+
+    def script(request: Request) -> Reply:
+        reply = then(request)
+        return replace(reply, delay=reply.delay + chance.lognormvariate(math.log(median), sigma))
+
+    return script
 
 
 def drip(then: Script, size: int = 16, seconds: float = 0.01) -> Script:
@@ -181,7 +198,11 @@ def fail_first(
 def sequence(*scripts: Script) -> Script:
     """One script a request, in order; the last one stays."""
     waiting = list(scripts)
-    return lambda request: (waiting.pop(0) if len(waiting) > 1 else waiting[0])(request)
+
+    def script(request: Request) -> Reply:
+        return (waiting.pop(0) if len(waiting) > 1 else waiting[0])(request)
+
+    return script
 
 
 def by_picture(scripts: Mapping[str, Script], otherwise: Script | None = None) -> Script:
@@ -211,7 +232,11 @@ def sometimes(share: float, odd: Script, otherwise: Script | None = None, *, see
     """An odd script for this share of the requests, drawn in order of arrival: a retry may have better luck."""
     chance = random.Random(seed)
     usual = otherwise or caption()
-    return lambda request: (odd if chance.random() < share else usual)(request)
+
+    def script(request: Request) -> Reply:
+        return (odd if chance.random() < share else usual)(request)
+
+    return script
 
 
 def for_some_bodies(share: float, odd: Script, otherwise: Script | None = None, *, seed: int = 0) -> Script:

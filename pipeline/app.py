@@ -1,0 +1,246 @@
+"""Runs a configuration: opens the output, grows the plan, lets the flow work, and reports. The rooms meet here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import orjson
+import structlog
+from anyio.to_thread import run_sync
+from pyroaring import BitMap
+
+from pipeline import __version__
+from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
+from pipeline.config import Config
+from pipeline.embedded.child import running_server
+from pipeline.engine.flow import Flow, Parts, Settings
+from pipeline.engine.retry import RetryPolicy
+from pipeline.engine.settle import Settler
+from pipeline.engine.shutdown import Stop
+from pipeline.engine.stats import Stats
+from pipeline.images.budget import ByteBudget
+from pipeline.images.prepare import ImagePreparer
+from pipeline.ledger.ledger import OutputLedger, open_ledger
+from pipeline.ledger.output import Output, merge_fingerprints, refuse_changes
+from pipeline.manifests.open import open_manifest
+from pipeline.manifests.plan import Plan, PlannedManifest, grow_plan, load_plan
+from pipeline.pacing.admission import Admission
+from pipeline.providers.dialects import DIALECTS
+from pipeline.reporting.card import CardTask, card
+from pipeline.reporting.progress import report_progress
+from pipeline.reporting.totals import TaskTotals, read_totals, shares, summary
+from pipeline.storage.http import AiohttpTransport
+from pipeline.storage.local import LocalFetcher, create, replace
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a run ended. `requests` were made in this run, `left` questions are still to do."""
+
+    exit_code: int
+    message: str
+    totals: Mapping[str, TaskTotals]
+    requests: int
+    left: int
+    seconds: float
+    folders: Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An output under its lock, with its plan grown to today's manifest."""
+
+    output: Output
+    tasks: Mapping[str, OpenTask]
+    ledger: OutputLedger
+    source: PlannedManifest
+
+    def left(self) -> int:
+        return sum(self.ledger.left(shard) for shard in self.source.shards)
+
+
+async def run(config: Config, *, limit: int | None = None, for_machine: bool = True) -> Report:
+    """Run or resume. Raises ConfigError, HeldError, RunError (alone or in an ExceptionGroup)."""
+    started = time.monotonic()
+    stop, stats = Stop(), Stats()
+    run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+    output = Output(Path(config.run.output))
+    async with _stopping_on_signals(stop):
+        with output.lock():
+            transport = AiohttpTransport()
+            try:
+                opened = await run_sync(_open, config, output, run_id, transport)
+                try:
+                    if opened.left() and not stop.draining:
+                        output.success.unlink(missing_ok=True)
+                        await _work(config, opened, stop, stats, run_id, transport, limit, for_machine=for_machine)
+                    return await run_sync(_finish, config, opened, stop, stats, time.monotonic() - started)
+                finally:
+                    await run_sync(opened.ledger.close)
+            finally:
+                await transport.aclose()
+
+
+def _open(config: Config, output: Output, run_id: str, transport: AiohttpTransport) -> _Opened:
+    old, new = output.newest_config(), record_of(config)
+    if old is not None:
+        refuse_changes(old, new, output.root)
+    tasks = open_tasks(config)
+    units = open_manifest(
+        config.manifest.path,
+        image=config.manifest.image,
+        key=config.manifest.key,
+        keep=config.manifest.keep,
+        context=tuple({name: None for task in config.tasks for name in task.context}),
+        avoid=output.root,
+    )
+    plan = load_plan(output.plan)
+    if plan.generation == 0:  # a new output: nothing can be settled, and the plan says which columns are kept
+        plan = grow_plan(plan, units, list(tasks), lambda *_: BitMap(), output.scratch)
+    schemas = open_schemas(tasks, plan.kept or [])
+    # Reading answers needs no server: recovery works before one is there.
+    reader = open_provider(config, config.provider.base_url or "", transport)
+    settler = Settler(tasks, reader, config.retry.repairs)
+    ledger, recovery = open_ledger(output, schemas, run_id, settler.settle)
+    if recovery.frames:
+        log.info("run.resumed", frames=recovery.frames, restored=recovery.restored)
+    for segment in recovery.damaged:
+        log.error("journal.damaged", segment=segment, effect="answers behind the damage are asked again")
+    plan = grow_plan(plan, units, list(tasks), ledger.settled, output.scratch)
+    _log_plan(plan)
+    output.record_config(merge_fingerprints(old, new))
+    ledger.plan(plan.active, plan.retired)
+    return _Opened(output, tasks, ledger, PlannedManifest(plan, {unit.name: unit for unit in units}))
+
+
+def _log_plan(plan: Plan) -> None:
+    if plan.new_rows or plan.vanished:
+        log.info("manifest.planned", new_rows=plan.new_rows, vanished=plan.vanished, generation=plan.generation)
+
+
+async def _work(
+    config: Config,
+    opened: _Opened,
+    stop: Stop,
+    stats: Stats,
+    run_id: str,
+    transport: AiohttpTransport,
+    limit: int | None,
+    *,
+    for_machine: bool,
+) -> None:
+    dialect = DIALECTS[config.provider.dialect]
+    stats.to_do = opened.left()
+    settings = Settings(
+        run_id=run_id,
+        concurrency=config.limits.concurrency,
+        threads=os.cpu_count() or 2,
+        repairs=config.retry.repairs,
+        limit=limit,
+        keep=config.manifest.keep,
+        policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds),
+    )
+    log.info("run.started", to_do=stats.to_do, output=str(opened.output.root), run_id=run_id)
+    async with _server(config, stop) as base_url:
+        parts = Parts(
+            source=opened.source,
+            fetcher=LocalFetcher(),
+            preparer=ImagePreparer(dialect.accepts, dialect.max_base64_bytes),
+            tasks=opened.tasks,
+            provider=open_provider(config, base_url, transport),
+            pacer=Admission(config.limits.concurrency, config.limits.requests_per_minute),
+            budget=ByteBudget(config.limits.bytes_in_flight),
+            ledger=opened.ledger,
+        )
+        async with anyio.create_task_group() as showing:
+            showing.start_soon(lambda: report_progress(stats, for_machine=for_machine))
+            await Flow(parts, settings, stop, stats).run()
+            showing.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _server(config: Config, stop: Stop) -> AsyncIterator[str]:
+    if not config.embedded:
+        yield config.provider.base_url or DIALECTS[config.provider.dialect].base_url or ""
+        return
+    async with running_server(stop.fail) as base_url:
+        yield base_url
+
+
+def _finish(config: Config, opened: _Opened, stop: Stop, stats: Stats, seconds: float) -> Report:
+    """Commit what is left, write what is derived, and judge."""
+    ledger, output = opened.ledger, opened.output
+    ledger.commit(everything=True)
+    totals = {name: read_totals(sums["data"], sums["failures"]) for name, sums in ledger.totals().items()}
+    left = opened.left()
+    content = orjson.dumps(summary(totals, left), option=orjson.OPT_INDENT_2)
+    entries = [
+        CardTask(
+            name,
+            task.definition.kind,
+            task.fixed.model,
+            [column.name for column in task.definition.columns],
+            totals[name].answered > 0,
+        )
+        for name, task in opened.tasks.items()
+    ]
+    replace(output.root / "README.md", card(entries, __version__).encode(), output.scratch)
+    replace(output.root / "summary.json", content, output.scratch)
+    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats)
+    if exit_code == 0 and left == 0 and ledger.retryable() == 0 and not output.success.exists():
+        create(output.success, content, output.scratch)
+    folders = [output.data(name) for name in opened.tasks]
+    return Report(exit_code, message, totals, stats.requests, left, seconds, folders)
+
+
+def _judge(
+    config: Config, totals: Mapping[str, TaskTotals], left: int, retryable: int, stop: Stop, stats: Stats
+) -> tuple[int, str]:
+    """Exit code and the sentence that goes with it, worst news first."""
+    failed, broken = shares(totals)
+    if stop.draining:
+        return 75, f"Stopped early; every answer is kept, {left:,} questions are left. Run the same command again."
+    if failed > config.run.max_failure_share:
+        return 3, (
+            f"{failed:.1%} of the rows that reached the model failed; run.max_failure_share allows "
+            f"{config.run.max_failure_share:.1%}. See failures/ in the output."
+        )
+    if broken > config.run.max_input_failure_share:
+        return 3, (
+            f"{broken:.1%} of the rows have no usable picture; run.max_input_failure_share allows "
+            f"{config.run.max_input_failure_share:.1%}. See failures/ in the output."
+        )
+    if left:
+        return 0, f"The limit of this run is reached; {left:,} questions are left. Run again to go on."
+    again = f" {retryable:,} failed in a way that may pass: the next run tries them again." if retryable else ""
+    if stats.requests == 0 and stats.finished == 0:
+        return 0, f"Nothing to do: every row has its answer, no call was made.{again}"
+    return 0, f"Complete.{again}"
+
+
+@asynccontextmanager
+async def _stopping_on_signals(stop: Stop) -> AsyncIterator[None]:
+    """The first SIGTERM or SIGINT drains, the second aborts."""
+
+    async def listen() -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+            async for number in received:
+                log.warning("run.stopping", signal=signal.Signals(number).name, at_once=stop.draining)
+                stop.signalled()
+
+    async with anyio.create_task_group() as listening:
+        listening.start_soon(listen)
+        try:
+            yield
+        finally:
+            listening.cancel_scope.cancel()

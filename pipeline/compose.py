@@ -1,0 +1,145 @@
+"""From a configuration to opened parts: tasks, columns, server. The rooms meet here and in app.py only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from pipeline import __version__
+from pipeline.config import Config, Manifest, Provider, Run
+from pipeline.config import Task as TaskConfig
+from pipeline.config_file import load_config, read_key
+from pipeline.core.errors import ConfigError
+from pipeline.core.types import Answer, Column, Completion, FixedPrompt, PreparedImage, Prompt, Scalar
+from pipeline.ledger.schema import TaskSchema, task_schema
+from pipeline.prompts.layout import lay_out
+from pipeline.prompts.prefix import fixed_prompt
+from pipeline.providers.chat import ChatProvider
+from pipeline.providers.dialects import DIALECTS
+from pipeline.providers.usage import Prices
+from pipeline.storage.http import AiohttpTransport
+from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
+
+log = structlog.get_logger()
+REQUEST_SECONDS = 600.0
+"""How long one request may take in all: a page of dense text on a busy server takes minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A configured task, as the engine needs it."""
+
+    name: str
+    fixed: FixedPrompt
+    max_side: int
+    definition: TaskDefinition
+    context: tuple[str, ...]
+
+    def prompt(self, columns: Mapping[str, Scalar], image: PreparedImage) -> Prompt:
+        """The question for one row."""
+        return lay_out(self.fixed, columns, self.context, (image,))
+
+    def parse(self, completion: Completion) -> Answer:
+        """The answer columns. Raises ItemError."""
+        return self.definition.parse(completion)
+
+
+def read_config(path: Path, overrides: Sequence[str]) -> Config:
+    """The configuration, with everything checked that can be without starting. Raises ConfigError."""
+    return load_config(path, overrides, kinds=list(TASKS), dialects=list(DIALECTS), further=_further_problems)
+
+
+def _further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -> list[str]:
+    problems: list[str] = []
+    manifest, provider = sections.get("manifest"), sections.get("provider")
+    run = sections.get("run")
+    if isinstance(run, Run) and "://" in run.output:
+        problems.append("run.output: expected a folder; this version does not write to object stores")
+    path = manifest.path if isinstance(manifest, Manifest) else "."
+    if not any(letter in path for letter in "*?[") and not Path(path).exists():
+        problems.append(f"manifest.path: there is no file or folder {path} (here: {Path.cwd()})")
+    for task in tasks:
+        try:
+            if task.kind in TASKS:
+                _define(task, None)
+        except ValueError as error:
+            problems.append(f"tasks.{task.folder}: {error}")
+    if not isinstance(provider, Provider) or provider.dialect not in DIALECTS:
+        return problems
+    dialect = DIALECTS[provider.dialect]
+    problems += read_key(provider, dialect.api_key_env)[1]
+    if dialect.base_url is None and provider.base_url is None and dialect.name != "embedded":
+        problems.append(f"provider.base_url is missing: {dialect.name} has no address of its own")
+    for task in tasks:
+        if not (task.model or provider.model or dialect.name == "embedded"):
+            problems.append(f"tasks.{task.folder}: no model; set provider.model or the task's own")
+        if task.max_tokens and dialect.max_tokens_cap and task.max_tokens > dialect.max_tokens_cap:
+            problems.append(
+                f"tasks.{task.folder}.max_tokens: {dialect.name} answers at most {dialect.max_tokens_cap} tokens"
+            )
+    return problems
+
+
+def _define(task: TaskConfig, prompt: str | None) -> TaskDefinition:
+    return TASKS[task.kind](TaskOptions(prompt=prompt, labels=task.labels))
+
+
+def open_tasks(config: Config) -> dict[str, OpenTask]:
+    """The configured tasks by name."""
+    opened = {}
+    for task in config.tasks:
+        definition = _define(task, config.prompt_of(task))
+        fixed = fixed_prompt(
+            task.folder,
+            model=config.model_of(task),
+            system=definition.system,
+            instructions=definition.instructions,
+            schema=definition.schema,
+            max_tokens=task.max_tokens or definition.max_tokens,
+            temperature=config.provider.temperature,
+            seed=config.provider.seed,
+            has_context=bool(task.context),
+        )
+        max_side = config.images.max_side or definition.max_side
+        opened[task.folder] = OpenTask(task.folder, fixed, max_side, definition, task.context)
+    return opened
+
+
+def open_schemas(tasks: Mapping[str, OpenTask], kept: Sequence[Column]) -> dict[str, TaskSchema]:
+    """Each task's output columns. Raises ConfigError when two columns claim one name."""
+    schemas, problems = {}, []
+    for name, task in tasks.items():
+        try:
+            schemas[name] = task_schema(task.definition.columns, kept)
+        except ValueError as error:
+            problems.append(f"tasks.{name}: {error}")
+            continue
+        for column, written in schemas[name].kept_names.items():
+            if column != written:
+                log.info("output.column_renamed", task=name, column=column, written_as=written)
+    if problems:
+        raise ConfigError(problems)
+    return schemas
+
+
+def open_provider(config: Config, base_url: str, transport: AiohttpTransport) -> ChatProvider:
+    """The server at `base_url`, spoken to as the configured dialect."""
+    dialect = DIALECTS[config.provider.dialect]
+    key, _ = read_key(config.provider, dialect.api_key_env)
+    return ChatProvider(
+        dialect, base_url=base_url, api_key=key, transport=transport, timeout_s=REQUEST_SECONDS, prices=Prices.load()
+    )
+
+
+def record_of(config: Config) -> dict[str, Any]:
+    """What an output keeps of its configuration: fingerprints to compare, the rest to read. No secret is in it."""
+    return {
+        "version": __version__,
+        "fingerprints": {task.folder: config.fingerprint(task) for task in config.tasks},
+        "kept": sorted(config.manifest.keep),
+        "config": config.model_dump(mode="json"),
+    }

@@ -1,0 +1,144 @@
+"""What one TOML file may say about a run, as frozen models; `config_file.py` reads it.
+
+Seen by app.py and cli.py only. Secrets never stand in a configuration, only the name of an environment variable or of
+a file that nobody but its owner can read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def _bytes(value: object) -> object:
+    """`"256 MiB"` as a number of bytes; anything else is left for pydantic to judge."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value.lower()) if isinstance(value, str) else None
+    if match is None:
+        return value
+    if match[2] not in _UNITS:
+        raise ValueError(f"unknown unit {match[2]!r}; write for example '256 MiB'")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Run(Section):
+    """Where the output goes and which share of failures is accepted (0 to 1)."""
+
+    output: str = Field(min_length=1)
+    max_failure_share: float = Field(0.02, ge=0, le=1)
+    max_input_failure_share: float = Field(1.0, ge=0, le=1)
+
+
+class Manifest(Section):
+    """Which pictures: a folder, a glob, or a .jsonl listing and its columns."""
+
+    path: str = Field(min_length=1)
+    image: str | None = None
+    key: str | None = None
+    keep: tuple[str, ...] = ()
+
+
+class Images(Section):
+    """How a picture is sent. `max_side` in pixels; None leaves it to the task."""
+
+    max_side: int | None = Field(None, ge=16, le=16384)
+
+
+class Provider(Section):
+    """Which server and how it samples."""
+
+    dialect: str
+    base_url: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    model: str | None = None
+    temperature: float = Field(0.0, ge=0, le=2)
+    seed: int | None = None
+
+
+class Task(Section):
+    """One question asked of every picture."""
+
+    kind: str
+    name: str = ""
+    context: tuple[str, ...] = ()
+    model: str | None = None
+    prompt: str | None = Field(None, min_length=1)
+    prompt_file: str | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    labels: tuple[str, ...] | None = Field(None, min_length=1)
+
+    @property
+    def folder(self) -> str:
+        """The task's name under data/ and failures/."""
+        return self.name or self.kind
+
+
+class Limits(Section):
+    """Ceilings. `bytes_in_flight` in bytes, or as text with a unit."""
+
+    concurrency: int = Field(16, ge=1, le=4096)
+    requests_per_minute: float | None = Field(None, gt=0)
+    bytes_in_flight: Annotated[int, BeforeValidator(_bytes)] = Field(256 * 2**20, ge=2**20)
+
+
+class Retry(Section):
+    """When to try again: `attempts` and `total_seconds` bound one row, `repairs` unusable answers."""
+
+    attempts: int = Field(6, ge=1, le=100)
+    total_seconds: float = Field(900.0, gt=0)
+    repairs: Literal[0, 1] = 1
+
+
+class Config(Section):
+    """A whole run, as far as one file can say."""
+
+    run: Run
+    manifest: Manifest
+    images: Images = Images()
+    provider: Provider
+    tasks: tuple[Task, ...]
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+
+    def model_of(self, task: Task) -> str:
+        """The model asked for a task; the embedded server has one for each kind."""
+        return task.model or self.provider.model or (f"embedded/{task.kind}" if self.embedded else "")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the run brings its own server."""
+        return self.provider.dialect == "embedded"
+
+    def prompt_of(self, task: Task) -> str | None:
+        """The person's own instructions, None for the task's."""
+        return Path(task.prompt_file).read_text(encoding="utf-8") if task.prompt_file else task.prompt
+
+    def fingerprint(self, task: Task) -> dict[str, Any]:
+        """What the person set that decides the answers of a task; never limits, paths or versions.
+
+        Kept whole, not hashed, so that a refusal can name what changed; only the prompt is, for its length.
+        """
+        prompt = self.prompt_of(task)
+        return {
+            "kind": task.kind,
+            "model": self.model_of(task),
+            "prompt": hashlib.sha256(prompt.encode()).hexdigest() if prompt else None,
+            "context": list(task.context),
+            "labels": list(task.labels) if task.labels else None,
+            "max_tokens": task.max_tokens,
+            "temperature": self.provider.temperature,
+            "seed": self.provider.seed,
+            "max_side": self.images.max_side,
+        }

@@ -1,0 +1,71 @@
+"""From `manifest.path` to units: a folder, a glob over pictures, a .jsonl listing, or a glob over listings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.core.errors import ManifestError
+from pipeline.manifests.directory import Directory
+from pipeline.manifests.listing import Listing
+from pipeline.manifests.unit import Unit
+
+
+def open_manifest(
+    path: str,
+    *,
+    image: str | None = None,
+    key: str | None = None,
+    keep: tuple[str, ...] = (),
+    context: tuple[str, ...] = (),
+    avoid: Path,
+) -> list[Unit]:
+    """The units behind a manifest path; `avoid` is the output folder. Raises ManifestError with what to do."""
+    root, pattern = _split(path)
+    if pattern is None and root.is_file():
+        files = [root]
+    elif pattern is not None and pattern.endswith(".jsonl"):
+        files = sorted(root.glob(pattern))
+        if not files:
+            raise ManifestError(f"manifest.path: no file matches {path}.")
+    else:
+        return [_directory(path, root, pattern, image=image, key=key, columns=(*keep, *context), avoid=avoid)]
+    units: list[Unit] = []
+    for file in files:
+        if file.suffix != ".jsonl":
+            raise ManifestError(
+                f"manifest.path: {file} is neither a folder nor a .jsonl listing; this version reads no others."
+            )
+        units.append(Listing(file, image=image, key=key, keep=keep, context=context))
+    return units
+
+
+def _directory(
+    name: str,
+    root: Path,
+    pattern: str | None,
+    *,
+    image: str | None,
+    key: str | None,
+    columns: tuple[str, ...],
+    avoid: Path,
+) -> Directory:
+    if not root.is_dir():
+        raise ManifestError(f"manifest.path: there is no file or folder {root} (here: {Path.cwd()}).")
+    if image or key or columns:
+        raise ManifestError(
+            f"manifest.path: {name} is a folder, which has no columns; manifest.image, manifest.key, manifest.keep and "
+            "tasks.context need a listing."
+        )
+    return Directory(name, root, pattern, avoid)
+
+
+def _split(path: str) -> tuple[Path, str | None]:
+    """The part before the first wildcard, and the pattern below it."""
+    parts = Path(path).parts
+    for index, part in enumerate(parts):
+        if any(letter in part for letter in "*?["):
+            # A folder that is really named so is meant as itself.
+            if Path(path).exists():
+                break
+            return Path(*parts[:index]), str(Path(*parts[index:]))
+    return Path(path), None

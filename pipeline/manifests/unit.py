@@ -1,0 +1,48 @@
+"""What every manifest kind offers the plan: units, their planned rows, and the way back from a planned row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from pipeline.core.types import Column, ManifestRow
+
+
+class PlannedRow(NamedTuple):
+    """A row as the plan keeps it: its key, and the unit's own way to find it again."""
+
+    key: str
+    ref: bytes
+
+
+class Placed(NamedTuple):
+    """A planned row with its place in a shard."""
+
+    ordinal: int
+    key: str
+    ref: bytes
+
+
+class Unit(Protocol):
+    """A source that is planned as a whole: one listing file, or one folder."""
+
+    @property
+    def name(self) -> str:
+        """The path as the configuration gives it."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Changes whenever rows may have. Blocking. Raises ManifestError."""
+        ...
+
+    def rows(self) -> Iterator[PlannedRow]:
+        """Every row in order. Blocking. Raises ManifestError."""
+        ...
+
+    def columns(self) -> list[Column] | None:
+        """The types of the kept columns, once `rows` was read to its end."""
+        ...
+
+    def read(self, shard: int, rows: Iterable[Placed], kept: list[Column]) -> Iterator[ManifestRow]:
+        """Planned rows as they flow. Blocking. Raises ManifestError when the unit changed under the run."""
+        ...
