@@ -1,3 +1,10 @@
-"""Fixtures of the whole suite: the servers it talks to."""
+"""What the whole suite shares: the servers it talks to, and quiet logs."""
+
+import logging
+
+import structlog
 
 from tests.support.fixtures import *  # noqa: F403 - the names are listed there
+
+# Thousands of simulated retries would drown what a failing test prints; tests that need events capture them.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

@@ -35,8 +35,8 @@ class RequestError(Exception):
 class Models:
     """Every model, loaded; `answer` may be called from many threads.
 
-    Pictures are looked at by `AT_ONCE` threads of our own: the C library keeps a pool of freed memory for each thread
-    that ever ran a model, and one for every connection came to 900 MB where two come to half of it.
+    Pictures are decoded and looked at by `AT_ONCE` threads of our own, in the order of arrival, so that pixels in
+    memory are bounded however many connections there are.
     """
 
     def __init__(self) -> None:

@@ -108,7 +108,7 @@ class Flow:
         a task, in an ExceptionGroup.
         """
         async with anyio.create_task_group() as recording:
-            finished_in, finished_out = anyio.create_memory_object_stream[Outcome](256)
+            finished_in, finished_out = anyio.create_memory_object_stream[Outcome](self._settings.concurrency)
             recording.start_soon(self._record, finished_out)
             async with finished_in:
                 with self._stop.calling():

@@ -127,7 +127,7 @@ class ChatProvider:
         }
         if fixed.seed is not None:
             fields["seed"] = fixed.seed + repair
-        if fixed.schema is not None and self._dialect.json_schema:
+        if fixed.schema is not None:
             schema = {"name": fixed.task, "schema": fixed.schema}
             fields["response_format"] = {"type": "json_schema", "json_schema": schema}
         return b"]}]," + orjson.dumps({**fields, **self._dialect.extra})[1:]

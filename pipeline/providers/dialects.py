@@ -31,8 +31,6 @@ class Dialect:
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     max_tokens_cap: int | None = None
     extra: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
-    json_schema: bool = True
-    """Whether a task's schema is sent as `response_format`."""
 
 
 DIALECTS: Final[dict[str, Dialect]] = {
@@ -64,7 +62,6 @@ DIALECTS: Final[dict[str, Dialect]] = {
         Dialect(name="vllm", base_url="http://127.0.0.1:8000/v1"),
         Dialect(name="llamacpp", base_url="http://127.0.0.1:8080/v1"),
         Dialect(name="generic"),
-        # The bundled models decide the form of their answers themselves.
         Dialect(name="embedded"),
     )
 }

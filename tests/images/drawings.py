@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.core.types import PreparedImage
+from pipeline.images.pillow import reading
 from pipeline.images.prepare import ImagePreparer
 
 JPEG_PNG = frozenset({"JPEG", "PNG"})
@@ -21,8 +22,9 @@ def encoded(picture: Image.Image, name: str, **options: Any) -> bytes:
 
 
 def decoded(image: PreparedImage) -> Image.Image:
-    picture = Image.open(io.BytesIO(image.data))
-    picture.load()
+    with reading():  # a picture that passed through may carry broken metadata, of which Pillow warns
+        picture = Image.open(io.BytesIO(image.data))
+        picture.load()
     assert Image.MIME[picture.format or ""] == image.mime, "the mime is true to the bytes"
     assert picture.size == (image.sent_width, image.sent_height)
     return picture

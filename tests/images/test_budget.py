@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import anyio
+import anyio.abc
 import pytest
 from anyio.lowlevel import cancel_shielded_checkpoint
-from anyio.testing import wait_all_tasks_blocked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,14 +41,14 @@ def test_the_limit_holds_and_bytes_given_back_let_the_next_in() -> None:
             crowd = Crowd(ByteBudget(100), tasks)
             for weight in (60, 40, 30):
                 crowd.ask(weight)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 1]
             assert crowd.budget.held == 100
             crowd.holds[0].give(20)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 1], "20 are free, 30 are asked"
             crowd.holds[0].give(10)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 1, 2]
 
     anyio.run(main)
@@ -60,10 +60,10 @@ def test_nobody_overtakes_however_small() -> None:
             crowd = Crowd(ByteBudget(100), tasks)
             for weight in (90, 50, 1):
                 crowd.ask(weight)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0], "the small one waits behind the large one"
             crowd.holds[0].give(90)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 1, 2]
 
     anyio.run(main)
@@ -75,13 +75,13 @@ def test_a_picture_larger_than_the_budget_goes_alone() -> None:
             crowd = Crowd(ByteBudget(100), tasks)
             for weight in (10, 500, 10):
                 crowd.ask(weight)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0]
             crowd.holds[0].give(10)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 1], "alone"
             crowd.holds[1].give(500)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 1, 2]
 
     anyio.run(main)
@@ -93,9 +93,9 @@ def test_a_cancelled_wait_frees_the_way_for_those_behind() -> None:
             crowd = Crowd(ByteBudget(100), tasks)
             for weight in (60, 90, 40):
                 crowd.ask(weight)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             crowd.scopes[1].cancel()
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 2]
             assert crowd.budget.held == 100
 
@@ -109,10 +109,10 @@ def test_a_grant_that_meets_a_cancellation_is_given_back() -> None:
             crowd.ask(100)
             crowd.ask(70)
             crowd.ask(50)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             crowd.scopes[1].cancel()
             crowd.holds[0].give(100)  # granted to the cancelled one before it could run
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 2]
             assert crowd.budget.held == 50
 
@@ -135,14 +135,14 @@ def test_growing_never_waits_and_the_debt_is_paid_by_the_next() -> None:
         async with anyio.create_task_group() as tasks:
             crowd = Crowd(ByteBudget(100), tasks)
             crowd.ask(50)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             crowd.holds[0].resize(180)
             assert crowd.budget.held == 180
             crowd.ask(10)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0]
             crowd.holds[0].resize(90)
-            await wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
             assert crowd.order == [0, 1]
 
     anyio.run(main)
@@ -168,71 +168,77 @@ def test_giving_back_what_is_not_held_is_refused_and_changes_nothing() -> None:
         ByteBudget(0)
 
 
+LIMIT = 100
 STEPS = st.lists(
     st.tuples(st.sampled_from(["ask", "ask", "ask", "cancel", "give", "resize"]), st.integers(0, 130), st.booleans()),
     max_size=60,
 )
 
 
+class Model:
+    """What must hold of a budget, whoever asks, gives and gives up."""
+
+    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+        self.crowd = Crowd(ByteBudget(LIMIT), tasks)
+        self.weights: list[int] = []
+        self.held: dict[int, int] = {}
+        self.seen = 0
+        self.cancelled: set[int] = set()
+
+    async def step(self, action: str, value: int) -> None:
+        if action == "ask":
+            self.weights.append(value)
+            self.crowd.ask(value)
+            await cancel_shielded_checkpoint()
+        elif action == "cancel" and self.weights:
+            number = value % len(self.weights)
+            if number not in self.crowd.holds:
+                self.cancelled.add(number)
+            self.crowd.scopes[number].cancel()
+        elif action == "give" and self.held:
+            self.give(sorted(self.held)[value % len(self.held)])
+        elif action == "resize" and self.held:
+            number = sorted(self.held)[value % len(self.held)]
+            self.crowd.holds[number].resize(value)
+            self.held[number] = value
+
+    def give(self, number: int) -> None:
+        self.crowd.holds[number].give(self.held.pop(number))
+
+    async def settle(self) -> None:
+        """Let everyone who may go in go in, and check each of them."""
+        await anyio.wait_all_tasks_blocked()
+        total = sum(self.held.values())
+        for number in self.crowd.order[self.seen :]:
+            weight = self.weights[number]
+            assert total + weight <= LIMIT or total == 0, f"{weight} let in over {total} held"
+            self.held[number] = weight
+            total += weight
+        self.seen = len(self.crowd.order)
+        assert self.crowd.budget.held == total
+        assert self.crowd.order == sorted(self.crowd.order), "first come, first served"
+        settled = self.cancelled | set(self.crowd.order)
+        waiting = [number for number in range(len(self.weights)) if number not in settled]
+        if waiting:
+            assert total > 0, "someone waits for nobody"
+            assert total + self.weights[waiting[0]] > LIMIT, "someone waits although there is room"
+
+
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
 def test_any_sequence_keeps_limit_order_and_sum(steps: list[tuple[str, int, bool]]) -> None:
-    limit = 100
-
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
-            crowd = Crowd(ByteBudget(limit), tasks)
-            budget = crowd.budget
-            asked: list[int] = []
-            held: dict[int, int] = {}
-            cancelled: set[int] = set()
-
-            async def settle(*, yielding: bool) -> None:
-                """Without yielding, the next step meets grants that have not run yet."""
-                if yielding:
-                    await wait_all_tasks_blocked()
-                    before = sum(held.values())
-                    new = crowd.order[len(held) + gone[0] :]
-                    for number in new:
-                        held[number] = asked[number]
-                        fits = before + asked[number] <= limit
-                        assert fits or before == 0, f"{asked[number]} let in over {before} held"
-                        before += asked[number]
-                    assert budget.held == before
-                    waiting = [n for n in range(len(asked)) if n not in crowd.holds and n not in cancelled]
-                    if waiting:
-                        assert before > 0
-                        assert before + asked[waiting[0]] > limit, "someone waits although there is room"
-
-            gone = [0]
-            for action, value, yielding in steps:
-                if action == "ask":
-                    asked.append(value)
-                    crowd.ask(value)
-                    await cancel_shielded_checkpoint()
-                elif action == "cancel" and asked:
-                    number = value % len(asked)
-                    if number not in crowd.holds:
-                        cancelled.add(number)
-                    crowd.scopes[number].cancel()
-                elif held:
-                    number = sorted(held)[value % len(held)]
-                    if action == "give":
-                        crowd.holds[number].give(held.pop(number))
-                        gone[0] += 1
-                    else:
-                        crowd.holds[number].resize(value)
-                        held[number] = value
-                if action != "resize" or yielding:
-                    await settle(yielding=yielding)
-            await settle(yielding=True)
-            assert crowd.order == sorted(crowd.order), "first come, first served"
-            while held:
-                number, weight = held.popitem()
-                gone[0] += 1
-                crowd.holds[number].give(weight)
-                await settle(yielding=True)
-            assert budget.held == 0, "all is returned"
-            assert set(range(len(asked))) == set(crowd.order) | cancelled, "nobody is left waiting"
+            model = Model(tasks)
+            for action, value, let_run in steps:
+                await model.step(action, value)
+                if let_run or action == "resize":  # else the next step meets grants that have not run yet
+                    await model.settle()
+            await model.settle()
+            while model.held:
+                model.give(min(model.held))
+                await model.settle()
+            assert model.crowd.budget.held == 0, "all is returned"
+            assert set(range(len(model.weights))) == set(model.crowd.order) | model.cancelled, "nobody is left waiting"
 
     anyio.run(main)

@@ -103,7 +103,7 @@ def test_a_picture_format_that_is_not_read_is_named_with_what_to_do(source: byte
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_header_cut_short_is_a_damaged_picture_not_something_else(name: str) -> None:
-    error = _refusal(encoded(corners(), name)[:8])
+    error = _refusal(encoded(corners(), name)[: 8 if name == "PPM" else 14])
     assert error.kind in {"unreadable", "truncated"}
 
 

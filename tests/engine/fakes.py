@@ -1,0 +1,298 @@
+"""Rooms made of memory, for the flow: they note what happened and in which order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from pipeline.core.errors import CallError, ItemError, ManifestError
+from pipeline.core.types import (
+    Answer,
+    Completion,
+    FixedPrompt,
+    Frame,
+    Life,
+    ManifestRow,
+    Outcome,
+    PreparedImage,
+    Prompt,
+    Reply,
+    RowId,
+    Scalar,
+    Shard,
+    Spent,
+    Usage,
+)
+from pipeline.engine.flow import Flow, Parts, Settings
+from pipeline.engine.retry import RetryPolicy
+from pipeline.engine.shutdown import Stop
+from pipeline.engine.stats import Stats
+from pipeline.images.budget import ByteBudget
+from pipeline.pacing.admission import Admission
+
+PRICE = 0.25
+
+
+def fixed(name: str) -> FixedPrompt:
+    return FixedPrompt(name, f"model-of-{name}", "system", "instructions", None, 100, 0.0, None, "sha-of-prompt")
+
+
+@dataclass
+class FakeTask:
+    """Answers `ok...` are usable; `cut` and `refusal` are what they say; `bug` is a bug of ours."""
+
+    name: str
+    max_side: int = 64
+
+    @property
+    def fixed(self) -> FixedPrompt:
+        return fixed(self.name)
+
+    def prompt(self, columns: Mapping[str, Scalar], image: PreparedImage) -> Prompt:
+        return Prompt(self.fixed, None, (image,))
+
+    def parse(self, completion: Completion) -> Answer:
+        if completion.text in {"cut", "refusal"}:
+            raise ItemError(completion.text, f"this is {completion.text}")
+        if completion.text == "bug":
+            raise RuntimeError("a bug in the parser")
+        return {"answer": completion.text}
+
+
+@dataclass
+class FakeSource:
+    """`rows` by shard number; `fails_at` raises ManifestError before that ordinal of any shard."""
+
+    rows: Mapping[int, int]
+    columns: Mapping[str, Scalar] = field(default_factory=dict)
+    size: int = 100
+    fails_at: int | None = None
+    problems: Mapping[int, ItemError] = field(default_factory=dict)
+    threads: set[int] = field(default_factory=set)
+    scanned: int = 0
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        return [Shard(number, count, "unit") for number, count in self.rows.items()]
+
+    def scan(self, shard: Shard) -> Iterator[ManifestRow]:
+        for ordinal in range(shard.rows):
+            self.threads.add(threading.get_ident())
+            if ordinal == self.fails_at:
+                raise ManifestError("the manifest broke")
+            self.scanned += 1
+            key = f"{shard.number}-{ordinal}"
+            yield ManifestRow(shard.number, ordinal, key, key, key, self.size, self.columns, self.problems.get(ordinal))
+
+
+@dataclass
+class FakeFetcher:
+    broken: set[str] = field(default_factory=set)
+    fetched: list[str] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+
+    def fetch(self, row: ManifestRow) -> bytes:
+        self.threads.add(threading.get_ident())
+        self.fetched.append(row.key)
+        if row.key in self.broken:
+            raise ItemError("not_found", f"there is no file {row.key}")
+        return row.key.encode()
+
+
+@dataclass
+class FakePreparer:
+    broken: set[str] = field(default_factory=set)
+    prepared: list[tuple[str, int]] = field(default_factory=list)
+
+    def prepare(self, source: bytes, max_side: int) -> PreparedImage:
+        self.prepared.append((source.decode(), max_side))
+        if source.decode() in self.broken:
+            raise ItemError("truncated", "the file ends early")
+        return PreparedImage(source, "image/jpeg", 64, 48, 32, 24, "sha")
+
+
+Script = Callable[[str, int], "Reply | Exception"]
+"""(task/key, number of the request for it from 1) -> what the server does."""
+
+
+def ok(text: str = "ok") -> Reply:
+    return Reply(200, {"x-request-id": "request"}, text.encode())
+
+
+def status(code: int, message: str = "no") -> Reply:
+    return Reply(code, {}, message.encode())
+
+
+@dataclass
+class FakeProvider:
+    """A server in memory. `latency` draws seconds a request; `answered` notes what was answered, in order."""
+
+    script: Script = lambda name, number: ok()
+    latency: Callable[[], float] = lambda: 0.01
+    asked: dict[str, int] = field(default_factory=dict)
+    answered: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    on_answer: Callable[[], None] = lambda: None
+    in_flight: int = 0
+    widest: int = 0
+
+    def render(self, prompt: Prompt, repair: int = 0) -> bytes:
+        key = prompt.images[0].data.decode()
+        if key == "unrenderable":
+            raise ItemError("image_rejected", "too big for this server")
+        return f"{prompt.fixed.task}/{key}{'+' * repair}".encode()
+
+    async def send(self, body: bytes) -> Reply:
+        name = body.decode().rstrip("+")
+        self.bodies.append(body)
+        self.asked[name] = self.asked.get(name, 0) + 1
+        self.in_flight += 1
+        self.widest = max(self.widest, self.in_flight)
+        try:
+            await anyio.sleep(self.latency())
+        finally:
+            self.in_flight -= 1
+        reply = self.script(name, self.asked[name])
+        if isinstance(reply, Exception):
+            raise reply
+        if reply.status == 200:
+            self.answered.append(name)
+            self.on_answer()
+        return reply
+
+    def refusal(self, reply: Reply) -> Exception:
+        from pipeline.core.errors import ServerError
+
+        kinds = {429: "http_429", 400: "bad_request", 500: "http_5xx", 503: "http_5xx"}
+        if reply.status in kinds:
+            after = reply.headers.get("retry-after")
+            return CallError(
+                kinds[reply.status], reply.body.decode(), reply.status, retry_after=float(after) if after else None
+            )
+        return ServerError("the key is refused")
+
+    def read(self, body: bytes) -> Completion:
+        if body == b"unreadable":
+            raise CallError("http_5xx", "HTTP 200 without a completion", 200)
+        return Completion(body.decode(), "stop", None, "served", "id", Usage(10, 4, None, 3, None))
+
+    def request_id(self, reply: Reply) -> str | None:
+        return reply.headers.get("x-request-id")
+
+    def cost(self, fixed: FixedPrompt, usage: Usage) -> float | None:
+        return PRICE
+
+
+@dataclass
+class MemoryLedger:
+    """Keeps frames and outcomes; `fails_on` may raise at append, sync or commit, by the count of that call."""
+
+    source: FakeSource
+    tasks: Sequence[str]
+    lives: dict[RowId, Life] = field(default_factory=dict)
+    frames: list[Frame] = field(default_factory=list)
+    waiting: list[Outcome] = field(default_factory=list)
+    committed: list[Outcome] = field(default_factory=list)
+    settled: set[RowId] = field(default_factory=set)
+    calls: dict[str, int] = field(default_factory=dict)
+    fails_on: Callable[[str, int], Exception | None] = lambda name, number: None
+    due_every: int = 5
+    safe: int = 0
+    threads: set[int] = field(default_factory=set)
+    log: list[str] = field(default_factory=list)
+
+    def _enter(self, name: str) -> None:
+        self.calls[name] = self.calls.get(name, 0) + 1
+        if error := self.fails_on(name, self.calls[name]):
+            raise error
+
+    def left(self, shard: Shard) -> int:
+        return sum(len(self.outstanding(shard, ordinal)) for ordinal in range(shard.rows))
+
+    def outstanding(self, shard: Shard, ordinal: int) -> tuple[str, ...]:
+        return tuple(task for task in self.tasks if RowId(task, shard.number, ordinal) not in self.settled)
+
+    def life(self, row: RowId) -> Life:
+        return self.lives.get(row, Life())
+
+    def append(self, frame: Frame) -> None:
+        self._enter("append")
+        self.frames.append(frame)
+        self.log.append(f"append {frame.row.task}/{frame.facts.key}")
+
+    def unsynced(self) -> int:
+        return len(self.frames) - self.safe
+
+    def sync(self) -> int:
+        self.threads.add(threading.get_ident())
+        self._enter("sync")
+        self.safe = len(self.frames)
+        return self.safe
+
+    def add(self, outcome: Outcome) -> bool:
+        self._enter("add")
+        assert outcome.id not in self.settled, "a question got two outcomes"
+        self.settled.add(outcome.id)
+        self.waiting.append(outcome)
+        self.log.append(f"add {outcome.id.task}/{outcome.key}")
+        return len(self.waiting) >= self.due_every
+
+    def commit(self, *, everything: bool = False) -> None:
+        self.threads.add(threading.get_ident())
+        self._enter("commit")
+        self.committed += self.waiting
+        self.waiting.clear()
+        self.log.append("commit everything" if everything else "commit")
+
+
+@dataclass
+class World:
+    """A flow over rooms of memory."""
+
+    source: FakeSource
+    tasks: tuple[str, ...] = ("caption",)
+    provider: FakeProvider = field(default_factory=FakeProvider)
+    fetcher: FakeFetcher = field(default_factory=FakeFetcher)
+    preparer: FakePreparer = field(default_factory=FakePreparer)
+    concurrency: int = 4
+    bytes_in_flight: int = 10_000
+    settings: dict[str, Any] = field(default_factory=dict)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    stop: Stop = field(default_factory=Stop)
+    stats: Stats = field(default_factory=Stats)
+
+    def __post_init__(self) -> None:
+        self.ledger = MemoryLedger(self.source, self.tasks)
+        self.pacer = Admission(self.concurrency, None)
+        self.budget = ByteBudget(self.bytes_in_flight)
+        self.settings.setdefault("max_sides", {})
+
+    def flow(self) -> Flow:
+        sides = self.settings["max_sides"]
+        parts = Parts(
+            source=self.source,
+            fetcher=self.fetcher,
+            preparer=self.preparer,
+            tasks={name: FakeTask(name, sides.get(name, 64)) for name in self.tasks},
+            provider=self.provider,
+            pacer=self.pacer,
+            budget=self.budget,
+            ledger=self.ledger,
+        )
+        more = {name: value for name, value in self.settings.items() if name != "max_sides"}
+        settings = Settings(run_id="run", concurrency=self.concurrency, policy=self.policy, **more)
+        return Flow(parts, settings, self.stop, self.stats)
+
+    def outcome(self, name: str) -> Outcome:
+        """The one committed outcome of `task/key`."""
+        found = [one for one in self.ledger.committed if f"{one.id.task}/{one.key}" == name]
+        assert len(found) == 1, found
+        return found[0]
+
+
+def spent(attempts: int, answers: int, cost: float | None) -> Life:
+    return Life(Spent(attempts, answers, cost))

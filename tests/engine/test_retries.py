@@ -1,0 +1,195 @@
+"""Retries, quotas and outages, in virtual time."""
+
+from __future__ import annotations
+
+import random
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.errors import CallError, ServerError
+from pipeline.core.types import Failure, Reply, Row
+from pipeline.engine.breaker import DOWN_AFTER, REFUSED_AFTER, Breaker
+from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
+from tests.engine.fakes import PRICE, FakeProvider, FakeSource, World, ok, status
+from tests.support.virtual_time import run_virtual
+
+
+def run(world: World) -> float:
+    """Run to the end; the virtual seconds it took."""
+
+    async def main() -> float:
+        await world.flow().run()
+        return anyio.current_time()
+
+    return run_virtual(main)
+
+
+def test_a_retry_sends_the_same_bytes() -> None:
+    replies = {1: status(429), 2: status(503), 3: status(500)}
+    world = World(FakeSource({1: 1}), provider=FakeProvider(lambda name, n: replies.get(n, ok())))
+    run(world)
+    assert len(world.provider.bodies) == 4
+    assert len(set(world.provider.bodies)) == 1
+    assert isinstance(world.outcome("caption/1-0"), Row)
+
+
+def test_a_minute_of_429_costs_no_attempt_and_fails_nothing() -> None:
+    def script(name: str, number: int) -> Reply:
+        return status(429) if anyio.current_time() < 60 else ok()
+
+    world = World(FakeSource({1: 50}), provider=FakeProvider(script), policy=RetryPolicy(attempts=1))
+    run(world)
+    assert all(isinstance(one, Row) and one.envelope.attempts == 1 for one in world.ledger.committed)
+    assert len(world.ledger.committed) == 50
+    assert world.stats.refused_by_quota > 0
+    assert world.stats.requests - 50 == world.stats.refused_by_quota < 40
+
+
+def test_retry_after_is_waited_for_by_everybody() -> None:
+    sent: list[float] = []
+
+    def script(name: str, number: int) -> Reply:
+        sent.append(anyio.current_time())
+        return Reply(429, {"retry-after": "30"}, b"slow down") if len(sent) == 1 else ok()
+
+    world = World(FakeSource({1: 20}), provider=FakeProvider(script, lambda: 0.0), concurrency=1)
+    run(world)
+    assert sent[1] >= 30
+    assert len(world.ledger.committed) == 20
+
+
+def test_a_quota_that_never_opens_ends_the_row_by_age_and_it_may_be_tried_again() -> None:
+    world = World(
+        FakeSource({1: 1}), provider=FakeProvider(lambda *_: status(429)), policy=RetryPolicy(total_seconds=100)
+    )
+    seconds = run(world)
+    failure = world.outcome("caption/1-0")
+    assert isinstance(failure, Failure)
+    assert failure.problem.kind == "http_429"
+    assert 100 <= seconds < 200
+
+
+def test_transient_failures_end_after_the_attempts_and_keep_the_servers_words() -> None:
+    world = World(
+        FakeSource({1: 2}),
+        provider=FakeProvider(lambda name, n: status(500, "it broke") if "1-0" in name else ok()),
+        policy=RetryPolicy(attempts=3),
+    )
+    run(world)
+    failure = world.outcome("caption/1-0")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.problem.http_status, failure.envelope.attempts) == ("http_5xx", 500, 3)
+    assert failure.envelope.cost_usd == 0.0
+    assert world.provider.asked["caption/1-0"] == 3
+    assert world.ledger.frames[-1].body in {b"it broke", b"ok"}
+    assert b"it broke" in {frame.body for frame in world.ledger.frames}
+
+
+def test_a_bad_request_is_not_repeated() -> None:
+    world = World(FakeSource({1: 2}), provider=FakeProvider(lambda name, n: status(400) if "1-0" in name else ok()))
+    run(world)
+    failure = world.outcome("caption/1-0")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.envelope.attempts) == ("bad_request", 1)
+    assert world.provider.asked["caption/1-0"] == 1
+
+
+def test_a_server_that_is_not_there_ends_the_run_soon_and_fails_no_row() -> None:
+    nobody = CallError("connection", "cannot reach the server: refused", reached=False)
+    world = World(FakeSource({1: 50}), provider=FakeProvider(lambda *_: nobody))
+
+    async def main() -> float:
+        with pytest.raises(ServerError, match=r"has not answered for .* refused"):
+            await world.flow().run()
+        return anyio.current_time()
+
+    assert 15 <= run_virtual(main) < 60
+    assert world.ledger.committed == []
+    assert world.ledger.frames == []
+
+
+def test_an_outage_in_the_middle_costs_no_row_and_no_attempt() -> None:
+    def script(name: str, number: int) -> Reply | Exception:
+        if 2 < anyio.current_time() < 300:
+            return CallError("connection", "refused", reached=False)
+        return ok()
+
+    world = World(FakeSource({1: 60}), provider=FakeProvider(script, lambda: 0.5), policy=RetryPolicy(attempts=2))
+    run(world)
+    assert len(world.ledger.committed) == 60
+    assert all(isinstance(one, Row) and one.envelope.attempts == 1 for one in world.ledger.committed)
+    assert all(one.envelope.cost_usd == PRICE for one in world.ledger.committed)
+
+
+def test_an_outage_longer_than_our_patience_ends_the_run() -> None:
+    def script(name: str, number: int) -> Reply | Exception:
+        return ok() if anyio.current_time() < 2 else status(503, "overloaded")
+
+    world = World(
+        FakeSource({1: 100}),
+        provider=FakeProvider(script, lambda: 0.5),
+        policy=RetryPolicy(attempts=20, total_seconds=300),
+    )
+
+    async def main() -> float:
+        with pytest.raises(ServerError, match="overloaded"):
+            await world.flow().run()
+        return anyio.current_time()
+
+    assert 300 <= run_virtual(main) < 500
+    assert {one.key for one in world.ledger.committed} == {
+        name.removeprefix("caption/") for name in world.provider.answered
+    }
+
+
+def test_a_server_that_refuses_every_row_with_the_same_words_ends_the_run() -> None:
+    world = World(FakeSource({1: 500}), provider=FakeProvider(lambda *_: status(400, "unknown field foo")))
+
+    async def main() -> None:
+        with pytest.raises(ServerError, match="unknown field foo"):
+            await world.flow().run()
+
+    run_virtual(main)
+    assert len(world.provider.asked) < REFUSED_AFTER + 10
+
+
+def test_refusals_with_different_words_or_after_an_answer_are_the_rows() -> None:
+    different = World(
+        FakeSource({1: 30}),
+        provider=FakeProvider(lambda name, n: status(400, name)),
+    )
+    run(different)
+    assert len(different.ledger.committed) == 30
+    later = World(FakeSource({1: 30}), provider=FakeProvider(lambda name, n: ok() if "1-0" in name else status(400)))
+    later.concurrency = 1
+    later.__post_init__()
+    run(later)
+    assert len(later.ledger.committed) == 30
+
+
+def test_a_dropped_connection_counts_for_its_row_until_it_happens_to_everybody() -> None:
+    breaker = Breaker(patience_s=900)
+    dropped = CallError("connection", "connection lost", reached=True)
+    assert [breaker.outage(dropped, float(n)) for n in range(DOWN_AFTER)] == [False] * (DOWN_AFTER - 1) + [True]
+    breaker.answered()
+    assert not breaker.outage(dropped, 100.0)
+    assert not breaker.outage(CallError("http_5xx", "it broke", 500), 100.0)
+
+
+@given(st.integers(1, 50), st.none() | st.floats(0, 1000), st.integers())
+def test_backoff_is_jittered_bounded_and_never_shorter_than_asked_for(
+    failed: int, asked_for: float | None, seed: int
+) -> None:
+    wait = backoff(failed, asked_for, random.Random(seed))
+    assert wait >= (asked_for or 0.0)
+    assert wait <= max(asked_for or 0.0, min(LONGEST_WAIT_S, 0.5 * 2 ** (failed - 1)))
+
+
+def test_the_policy_bounds_attempts_and_age() -> None:
+    policy = RetryPolicy(attempts=3, total_seconds=10)
+    assert policy.allows(2, 9.9)
+    assert not policy.allows(3, 0.0)
+    assert not policy.allows(1, 10.0)
