@@ -20,6 +20,7 @@ from pyroaring import BitMap
 from pipeline import __version__
 from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
 from pipeline.config import Config
+from pipeline.core.errors import ConfigError, ManifestError
 from pipeline.embedded.child import running_server
 from pipeline.engine.flow import Flow, Parts, Settings
 from pipeline.engine.retry import RetryPolicy
@@ -32,6 +33,7 @@ from pipeline.ledger.ledger import OutputLedger, open_ledger
 from pipeline.ledger.output import Output, merge_fingerprints, refuse_changes
 from pipeline.manifests.open import open_manifest
 from pipeline.manifests.plan import Plan, PlannedManifest, grow_plan, load_plan
+from pipeline.manifests.unit import Unit
 from pipeline.pacing.admission import Admission
 from pipeline.providers.dialects import DIALECTS
 from pipeline.reporting.card import CardTask, card
@@ -96,16 +98,11 @@ def _open(config: Config, output: Output, run_id: str, transport: AiohttpTranspo
     if old is not None:
         refuse_changes(old, new, output.root)
     tasks = open_tasks(config)
-    units = open_manifest(
-        config.manifest.path,
-        image=config.manifest.image,
-        key=config.manifest.key,
-        keep=config.manifest.keep,
-        context=tuple({name: None for task in config.tasks for name in task.context}),
-        avoid=output.root,
-    )
+    units = _units(config, output)
     plan = load_plan(output.plan)
     if plan.generation == 0:  # a new output: nothing can be settled, and the plan says which columns are kept
+        if not any(True for unit in units for _ in unit.rows()):
+            raise ConfigError([f"manifest.path: no picture is found in {config.manifest.path}"])
         plan = grow_plan(plan, units, list(tasks), lambda *_: BitMap(), output.scratch)
     schemas = open_schemas(tasks, plan.kept or [])
     # Reading answers needs no server: recovery works before one is there.
@@ -121,6 +118,21 @@ def _open(config: Config, output: Output, run_id: str, transport: AiohttpTranspo
     output.record_config(merge_fingerprints(old, new))
     ledger.plan(plan.active, plan.retired)
     return _Opened(output, tasks, ledger, PlannedManifest(plan, {unit.name: unit for unit in units}))
+
+
+def _units(config: Config, output: Output) -> list[Unit]:
+    """What the manifest's path names today. Raises ConfigError: the path or the columns it needs are not there."""
+    try:
+        return open_manifest(
+            config.manifest.path,
+            image=config.manifest.image,
+            key=config.manifest.key,
+            keep=config.manifest.keep,
+            context=tuple({name: None for task in config.tasks for name in task.context}),
+            avoid=output.root,
+        )
+    except ManifestError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def _log_plan(plan: Plan) -> None:
@@ -208,7 +220,7 @@ def _judge(
 ) -> tuple[int, str]:
     """Exit code and the sentence that goes with it, worst news first."""
     failed, broken = shares(totals)
-    if stop.draining:
+    if stop.draining and left:
         return 75, f"Stopped early; every answer is kept, {left:,} questions are left. Run the same command again."
     if failed > config.run.max_failure_share:
         return 3, (
@@ -222,9 +234,12 @@ def _judge(
         )
     if left:
         return 0, f"The limit of this run is reached; {left:,} questions are left. Run again to go on."
-    again = f" {retryable:,} failed in a way that may pass: the next run tries them again." if retryable else ""
+    lost = sum(task.failed for task in totals.values())
+    again = f" {lost:,} have no answer: see failures/ in the output." if lost else ""
+    again += f" {retryable:,} failed in a way that may pass: the next run tries them again." if retryable else ""
     if stats.requests == 0 and stats.finished == 0:
-        return 0, f"Nothing to do: every row has its answer, no call was made.{again}"
+        said = again if lost else " Every row has its answer."
+        return 0, f"Nothing to do: no call was made.{said}"
     return 0, f"Complete.{again}"
 
 

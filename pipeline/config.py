@@ -29,7 +29,7 @@ def _bytes(value: object) -> object:
 class Section(BaseModel):
     """A table of the file: frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
 
 
 class Run(Section):
@@ -64,7 +64,7 @@ class Provider(Section):
     api_key_file: str | None = None
     model: str | None = None
     temperature: float = Field(0.0, ge=0, le=2)
-    seed: int | None = None
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
 
 
 class Task(Section):
@@ -122,8 +122,8 @@ class Config(Section):
         return self.provider.dialect == "embedded"
 
     def prompt_of(self, task: Task) -> str | None:
-        """The person's own instructions, None for the task's."""
-        return Path(task.prompt_file).read_text(encoding="utf-8") if task.prompt_file else task.prompt
+        """The person's own instructions, None for the task's; an editor's last line end is none of them."""
+        return Path(task.prompt_file).read_text(encoding="utf-8").strip() if task.prompt_file else task.prompt
 
     def fingerprint(self, task: Task) -> dict[str, Any]:
         """What the person set that decides the answers of a task; never limits, paths or versions.

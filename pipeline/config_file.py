@@ -21,6 +21,7 @@ from pipeline.config import Config, Images, Limits, Manifest, Provider, Retry, R
 from pipeline.core.errors import ConfigError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _SECTIONS: dict[str, type[Section]] = {
     "run": Run,
     "manifest": Manifest,
@@ -76,13 +77,16 @@ def read_key(provider: Provider, default_env: str | None) -> tuple[str | None, l
             mode = path.stat().st_mode
             if stat.S_IMODE(mode) & 0o077:
                 return None, [f"provider.api_key_file: others can read {path}. Run: chmod 600 {path}"]
-            return path.read_text(encoding="utf-8").strip(), []
+            key = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             return None, [f"provider.api_key_file: cannot read {path}: {_reason(error)}"]
+        return (key, []) if key else (None, [f"provider.api_key_file: {path} is empty"])
     name = provider.api_key_env or default_env
     if name is None:
         return None, []
     if not (key := os.environ.get(name, "").strip()):
+        if not _VARIABLE.fullmatch(name):  # perhaps the key itself, so it is not shown
+            return None, ["provider.api_key_env: expected the name of an environment variable, such as MY_API_KEY"]
         return None, [f"provider.api_key_env: the environment variable {name} is not set. Run: export {name}=..."]
     return key, []
 
@@ -175,15 +179,17 @@ def _override(table: dict[str, Any], text: str) -> str | None:
         value = raw  # plain text needs no quotes
     *parents, last = path.strip().split(".")
     target: Any = table
+    above = ""
     for part in parents:
         if isinstance(target, list):
-            if not part.isdigit() or int(part) >= len(target):
+            if not part.isdecimal() or int(part) >= len(target):
                 return f"--set {text}: there is no entry {part}"
             target = target[int(part)]
         elif isinstance(target, dict):
             target = target.setdefault(part, {})
         else:
-            return f"--set {text}: {part!r} has no parts"
+            return f"--set {text}: {above!r} has no parts"
+        above = part
     if not isinstance(target, dict):
         return f"--set {text}: name a key, for example tasks.0.model"
     target[last] = value

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
+MOST_PIXELS = 1024 * 1024 * 1024 // 4 // 3
+"""Pillow's own limit (PIL.Image.MAX_IMAGE_PIXELS), checked here too because its warning can be filtered away."""
+
 BROKEN = (
     OSError,
     ValueError,
@@ -41,11 +44,11 @@ def open_picture(url: str) -> Picture:
     """Decodes a `data:` URI with base64 content.
 
     Raises PictureError for any other URL, bad base64, bytes Pillow cannot decode, and more pixels than Pillow's
-    limit (Image.MAX_IMAGE_PIXELS, about 89 million), whose warning counts as an error here.
+    limit (`MOST_PIXELS`, about 89 million), whose warning counts as an error here.
     """
     try:
         received = Image.open(io.BytesIO(_data(url)))
-        if received.width * received.height > (Image.MAX_IMAGE_PIXELS or 0):
+        if received.width * received.height > MOST_PIXELS:
             raise PictureError(f"{received.width} x {received.height} pixels are over the limit of this server")
         received.load()
         return Picture(received, _upright(received))

@@ -14,6 +14,11 @@ SURE = 0.8
 SHORTEST = 3
 """Characters that some box of a line needs, a letter or digit among them; a lone "0" or "8" is mostly a coin."""
 
+LONGEST = 2000
+"""Pixels of the longer side that the detector sees at most (rapidocr's own default)."""
+SLIMMEST = 8
+"""Longer over shorter side at most: the detector enlarges the shorter to 736 pixels, whatever the longer is."""
+
 
 class Reading(NamedTuple):
     """The text of a picture: its lines in reading order, and the share of the picture (0 to 1) their boxes cover."""
@@ -45,6 +50,7 @@ class Reader:
 
     def read(self, picture: Image.Image) -> Reading:
         """The text of an RGB picture."""
+        picture, size = _bounded(picture)
         found = self._ocr(np.asarray(picture)[:, :, ::-1])  # it expects BGR arrays, as OpenCV does
         if found.boxes is None or not len(found.boxes):
             return Reading([], 0.0)
@@ -53,7 +59,20 @@ class Reader:
         kept = [row for row in rows if any(_is_text(box.text) for box in row)]
         area = sum((box.right - box.left) * box.height for row in kept for box in row)
         lines = [" ".join(box.text for box in row) for row in kept]
-        return Reading(lines, min(1.0, area / (picture.width * picture.height)))
+        return Reading(lines, min(1.0, area / (size[0] * size[1])))
+
+
+def _bounded(picture: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture in bounds (made smaller, then widened with white), and its width x height without the white."""
+    if max(picture.size) > LONGEST:
+        picture = picture.copy()
+        picture.thumbnail((LONGEST, LONGEST))
+    width, height = picture.size
+    if max(width, height) <= SLIMMEST * min(width, height):
+        return picture, picture.size
+    paper = Image.new("RGB", (max(width, height // SLIMMEST), max(height, width // SLIMMEST)), "white")
+    paper.paste(picture)
+    return paper, picture.size
 
 
 def _is_text(text: str) -> bool:

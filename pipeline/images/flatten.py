@@ -6,7 +6,7 @@ import math
 
 from PIL import Image
 
-_WITH_ALPHA = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
+_WITH_ALPHA = frozenset({"RGBA", "LA", "PA"})
 
 
 def flattened(picture: Image.Image) -> Image.Image:
@@ -23,8 +23,6 @@ def flattened(picture: Image.Image) -> Image.Image:
 
 
 def _over_white(picture: Image.Image) -> Image.Image:
-    if picture.mode == "La":
-        picture = picture.convert("LA")  # Pillow converts premultiplied grey to nothing else
     layered = picture.convert("RGBA")
     page = Image.new("RGBA", layered.size, "white")
     page.alpha_composite(layered)

@@ -125,7 +125,9 @@ class ImagePreparer:
 def _orientation(picture: ImageFile.ImageFile) -> int:
     """The EXIF orientation, 1 to 8; 1 where none can be read: broken metadata is not a broken picture."""
     if picture.format == "PNG":
-        picture.load()  # its EXIF may follow the pixels, and its own defects must not pass for broken metadata
+        # Its EXIF may follow the pixels, so Pillow would decode them below, where a defect passed for broken metadata;
+        # a second load of a broken picture then succeeds.
+        picture.load()
     try:
         found = picture.getexif().get(ExifTags.Base.Orientation)
     except DEFECTS:

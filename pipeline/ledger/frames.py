@@ -76,7 +76,8 @@ def _frame_at(data: bytes, position: int) -> tuple[Frame, int] | None:
     magic, header_size, body_size, checksum = _LENGTHS.unpack_from(data, position)
     start = position + _LENGTHS.size
     end = start + header_size + body_size
-    if magic != MAGIC or end > len(data):
+    # A header of no bytes has the checksum 0: a page of zeros behind a torn frame's first bytes would pass for a frame.
+    if magic != MAGIC or header_size == 0 or end > len(data):
         return None
     if zlib.crc32(memoryview(data)[start:end]) != checksum:
         return None

@@ -39,6 +39,8 @@ class Journal:
         self._offset = 0
         self._appended = 0
         self._synced = 0
+        self._broken: LedgerError | None = None
+        """Why no sync can be trusted any more."""
 
     def replay(self) -> Iterator[tuple[Path, Frame | Replay]]:
         """Every readable frame left by earlier runs, oldest first; each segment ends with its `Replay`.
@@ -92,12 +94,15 @@ class Journal:
         A failed fdatasync is never tried again: the kernel may have dropped the pages it could not write.
         """
         with self._syncing:
+            if self._broken is not None:
+                raise self._broken
             appended, descriptor = self._appended, self._descriptor
             if descriptor is not None and appended > self._synced:
                 try:
                     os.fdatasync(descriptor)
                 except OSError as error:
-                    raise write_error(error, self._path(self._number)) from None
+                    self._broken = write_error(error, self._path(self._number))
+                    raise self._broken from None
                 self._synced = appended
             return self._synced
 
@@ -142,11 +147,13 @@ class Journal:
             self._segments[self._number] = {}
 
     def _end_segment(self) -> None:
-        self.sync()
-        with self._syncing:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-            self._descriptor = None
+        try:
+            self.sync()
+        finally:
+            with self._syncing:
+                if self._descriptor is not None:
+                    os.close(self._descriptor)
+                self._descriptor = None
 
 
 def _note(rows: _Rows, row: RowId) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from pyroaring import BitMap
 
-from pipeline.core.types import Frame, Life, Outcome, RowId, Shard
+from pipeline.core.types import Failure, Frame, Life, Outcome, RowId, Shard
 from pipeline.ledger import parts
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema
-from pipeline.ledger.standing import Standing
+from pipeline.ledger.standing import Standing, may_pass
 
 Settle = Callable[[Frame, Life], Life]
 """How one more frame changes where a question stands; the engine's, the same live and in recovery."""
@@ -56,12 +56,15 @@ class OutputLedger:
         for row, life in list(self._lives.items()):
             if row.shard in self._retired and life.unusable is not None:
                 del self._lives[row]
-                self.add(life.unusable)  # paid for: kept as what it is, not asked again
+                self.add(life.unusable)  # kept as what it is where it was paid for, else given up with the rest
 
     def settled(self, task: str, shard: int) -> BitMap:
-        """The rows of a shard that need not be asked again of this task."""
-        held = BitMap(self._standing(task, shard).settled)
-        held.update(row.ordinal for row in self._lives if row.task == task and row.shard == shard)
+        """The rows of a shard that would not be asked again of this task if the shard were retired."""
+        standing = self._standing(task, shard)
+        held = standing.settled - standing.passing()
+        for row, life in self._lives.items():
+            if (row.task, row.shard) == (task, shard) and life.unusable is not None and not may_pass(life.unusable):
+                held.add(row.ordinal)
         return held
 
     def left(self, shard: Shard) -> int:
@@ -147,10 +150,12 @@ class OutputLedger:
             if item.row.task not in self._schemas:
                 continue  # the task is not configured today; its answers stay in the journal until it is
             standing = self._standing(item.row.task, item.row.shard)
-            if standing.accounted(item.row.ordinal, item.run_id, item.attempts):
+            if standing.accounted(item.row.ordinal, item.attempts, item.received_at):
                 stale.setdefault((item.row.task, item.row.shard), BitMap()).add(item.row.ordinal)
                 continue
             life = lives.get(item.row) or standing.life(item.row.ordinal)
+            if isinstance(life.outcome, Failure) and may_pass(life.outcome):
+                life = Life(life.spent)  # a later run has tried again
             if life.outcome is None:
                 lives[item.row] = settle(item, life)
         for (task, shard), ordinals in stale.items():

@@ -53,13 +53,16 @@ class Output:
             raise write_error(error, path) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "an unnamed process"
             file.close()
             raise HeldError(
                 f"{self.root} is being worked on by {holder}. Wait for it to end, then run the same command again."
             ) from None
+        except OSError as error:  # a file system without locks: nobody holds it, and nobody could
+            file.close()
+            raise write_error(error, path) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
@@ -79,6 +82,8 @@ class Output:
         path = self.run / f"config-{number}.json"
         try:
             record: dict[str, Any] = orjson.loads(path.read_bytes())
+            if not isinstance(record, dict) or not {"fingerprints", "kept"} <= set(record):
+                raise ValueError("it does not name the settings of its tasks")
         except (OSError, ValueError) as error:
             raise LedgerError(f"Cannot read {path}: {error}. The output's configuration is damaged.") from None
         return record

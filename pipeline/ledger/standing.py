@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -21,10 +22,10 @@ PART_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Retryable:
-    """A failure of an earlier run that is to be tried again; `run_id` and `attempts` date it."""
+    """A failure of an earlier run that is to be tried again; `attempts` and `finished_at` (UTC) date it."""
 
-    run_id: str
     attempts: int
+    finished_at: datetime
     cost_usd: float | None
 
 
@@ -71,13 +72,13 @@ class Standing:
     def _load_snapshot(self, newest: parts.Part) -> None:
         self.snapshot = newest
         self.totals[newest.path.name] = dict(parts.read_summary(newest.path).totals)
-        columns = ["ordinal", "retryable", "run_id", "attempts", "cost_usd"]
+        columns = ["ordinal", "retryable", "attempts", "finished_at", "cost_usd"]
         for row in parts.read_columns(newest.path, columns):
             ordinal = row["ordinal"]
             if ordinal in self.done:
                 self.outdated.add(ordinal)
             elif row["retryable"]:
-                self.retryable[ordinal] = Retryable(row["run_id"], row["attempts"], row["cost_usd"])
+                self.retryable[ordinal] = Retryable(row["attempts"], row["finished_at"], row["cost_usd"])
             else:
                 self.settled.add(ordinal)
 
@@ -86,12 +87,21 @@ class Standing:
         earlier = self.retryable.get(ordinal)
         return Life(Spent(attempts=earlier.attempts, cost_usd=earlier.cost_usd)) if earlier else Life()
 
-    def accounted(self, ordinal: int, run_id: str, attempts: int) -> bool:
-        """Whether a frame is already in what is committed: its journal outlived its commit."""
+    def accounted(self, ordinal: int, attempts: int, received_at: float) -> bool:
+        """Whether a frame is already in what is committed: its journal outlived its commit, perhaps by several runs.
+
+        An answer always has more attempts than what was committed before it, so no clock can make it look old.
+        """
         if ordinal in self.settled:
             return True
         earlier = self.retryable.get(ordinal)
-        return earlier is not None and earlier.run_id == run_id and attempts <= earlier.attempts
+        if earlier is None or attempts != earlier.attempts:
+            return earlier is not None and attempts < earlier.attempts
+        return datetime.fromtimestamp(received_at, UTC) <= earlier.finished_at
+
+    def passing(self) -> BitMap:
+        """The rows whose failure waits to be written and is to be tried again by a later run."""
+        return BitMap(ordinal for ordinal, failure in self.failures.items() if may_pass(failure))
 
     def add(self, outcome: Outcome) -> None:
         """Take over one outcome. Raises LedgerError when the row has one already."""
@@ -130,6 +140,10 @@ class Standing:
         A retired shard gives up the failures to be tried again: their rows are planned in a newer shard.
         """
         fresh = BitMap(self.failures)
+        if retired:
+            for ordinal in self.passing():
+                del self.failures[ordinal]
+                self.settled.remove(ordinal)
         retried = BitMap(self.retryable)
         gone = fresh | self.outdated | (retried if retired else retried & self.done)
         if not gone:
@@ -150,12 +164,18 @@ class Standing:
         for ordinal in gone:
             self.retryable.pop(ordinal, None)
         for ordinal, failure in self.failures.items():
-            if KINDS[failure.problem.kind].retryable:
+            if may_pass(failure):
                 envelope = failure.envelope
-                self.retryable[ordinal] = Retryable(envelope.run_id, envelope.attempts, envelope.cost_usd)
+                finished_at = datetime.fromtimestamp(envelope.finished_at, UTC)
+                self.retryable[ordinal] = Retryable(envelope.attempts, finished_at, envelope.cost_usd)
         self.outdated.clear()
         self.failures.clear()
         return fresh
+
+
+def may_pass(failure: Failure) -> bool:
+    """Whether a later run tries again by itself."""
+    return KINDS[failure.problem.kind].retryable
 
 
 def _without(table: pa.Table, ordinals: BitMap) -> pa.Table:

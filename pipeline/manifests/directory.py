@@ -88,7 +88,7 @@ class Directory:
             relative = path.relative_to(self._root)
             hidden = any(part.startswith(".") for part in relative.parts)
             inside_output = self._avoid in path.resolve().parents
-            if path.is_file() and not hidden and not inside_output:
+            if not path.is_dir() and not hidden and not inside_output:
                 yield self._entry(path)
 
     def _wanted(self, folder: Path) -> bool:

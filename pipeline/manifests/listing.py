@@ -61,6 +61,8 @@ class Listing:
             if record is None:
                 yield PlannedRow(self._place(number), _ref(number, offset))
                 continue
+            if self._image is None:
+                self._image = self._find_image()
             self._names.update(record)
             for name in self._keep:
                 if record.get(name) is not None:
@@ -118,7 +120,7 @@ class Listing:
 
     def _image_of(self, record: Mapping[str, Any]) -> str:
         if self._image is None:
-            self._image = self._find_image(record)
+            self._image = self._find_image()
         value = record.get(self._image)
         if value is None or value == "":
             raise ItemError("no_image", f"the column {self._image!r} is empty")
@@ -130,7 +132,10 @@ class Listing:
             )
         return value
 
-    def _find_image(self, record: Mapping[str, Any]) -> str:
+    def _find_image(self) -> str:
+        """The picture's column. The first object of the file decides, wherever a process begins to read."""
+        records = (_record(line) for _, _, line in self._lines())
+        record = next((record for record in records if record is not None), {})
         found = [name for name in record if name.lower() in IMAGE_NAMES]
         if len(found) == 1:
             return found[0]
@@ -145,7 +150,9 @@ class Listing:
         found = _type(value)
         if column.type == "string":
             return value if isinstance(value, str) else orjson.dumps(value).decode()
-        if found == column.type or (found, column.type) == ("int", "float"):
+        if (found, column.type) == ("int", "float") and isinstance(value, int):
+            return float(value)  # Arrow refuses whole numbers that a float does not hold exactly
+        if found == column.type:
             return _scalar(value)
         raise ItemError(
             "bad_row",
@@ -153,7 +160,7 @@ class Listing:
         )
 
     def _place(self, number: int) -> str:
-        return f"{self._path.name}:{number}"
+        return f"{self._path}:{number}"
 
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:
         offset = 0

@@ -21,6 +21,12 @@ def open_manifest(
 ) -> list[Unit]:
     """The units behind a manifest path; `avoid` is the output folder. Raises ManifestError with what to do."""
     root, pattern = _split(path)
+    parts = Path(pattern).parts if pattern else ()
+    if parts[-1:] == ("**",) or any("**" in part and part != "**" for part in parts):
+        raise ManifestError(
+            f"manifest.path: in {path}, ** must stand for whole folders and a file name must follow; write for example "
+            "**/*.jpg."
+        )
     if pattern is None and root.is_file():
         files = [root]
     elif pattern is not None and pattern.endswith(".jsonl"):

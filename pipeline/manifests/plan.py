@@ -55,6 +55,7 @@ class Plan:
     generation: int = 0
     new_rows: int = 0
     vanished: int = 0
+    """Rows planned at any time from a unit changed now that the manifest no longer names."""
 
     @property
     def active(self) -> list[Shard]:
@@ -144,7 +145,9 @@ def grow_plan(plan: Plan, units: Sequence[Unit], tasks: Sequence[str], settled: 
             f"{len(duplicates)} keys stand more than once in the manifest, for example "
             f"{', '.join(repr(key) for key in duplicates[:3])}. Set manifest.key to a column that is unique."
         )
-    before = {_digest(row.key) for number in retired for row in plan.placed(number)}
+    before = {
+        _digest(row.key) for shard in plan.shards.values() if shard.unit in stale for row in plan.placed(shard.number)
+    }
     kept = plan.kept if plan.kept is not None else _merge_columns(changed)
     records = {
         unit.name: {"fingerprint": fingerprints[unit.name], "tasks": list(tasks)}
@@ -229,7 +232,8 @@ class _GenerationWriter:
             raise write_error(error, final) from None
         final.unlink(missing_ok=True)  # of a planning that was killed before it was committed: nothing refers to it
         publish(self._path, final)
-        record = {"units": units, "kept": kept, "retired": retired, "shards": self._shards}
+        columns = [tuple(column) for column in kept]  # a named tuple is no JSON
+        record = {"units": units, "kept": columns, "retired": retired, "shards": self._shards}
         create(final.with_suffix(".json"), orjson.dumps(record), self._scratch)
 
     def _flush(self, unit: str, tasks: tuple[str, ...] | None) -> None:

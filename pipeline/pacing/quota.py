@@ -1,33 +1,35 @@
-"""Requests per minute, evenly spaced: no burst at the start and none after a pause.
+"""Requests per minute by aiolimiter: evenly spaced, with no burst at the start and none after a pause.
 
-Own arithmetic, not aiolimiter 1.3: there a waiter whose rounded wake-up time comes one unit in the last place early is
-rescheduled for the same instant, for ever when the clock does not move between two looks, as in simulated time.
+An `AsyncLimiter(60, 60)` would admit twice its rate in the first minute, and its rate cannot be changed later. So the
+limiter leaks one second of credit a second, and a request costs as many seconds as its rate asks for.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-import anyio
+from aiolimiter import AsyncLimiter
 
 CATCH_UP_S: Final = 0.25
-"""How far behind its turn a request may be and still count as punctual: timers ring late, pauses are not made up."""
+"""Seconds of credit that a late request may catch up: timers ring late, pauses are not made up for."""
 
 
 class Quota:
-    """`per_minute` requests, the first at once, each further one 60 / per_minute seconds after the turn before it.
+    """`per_minute` requests, the first at once, each further one 60 / per_minute seconds after the one before it.
 
     For one task at a time, which is then also the one whose turn comes first.
     """
 
     def __init__(self, per_minute: float) -> None:
-        self._interval_s = 60.0 / per_minute
-        self._next_turn: float | None = None
+        self._cost_s = 60.0 / per_minute
+        self._owed_s = CATCH_UP_S  # an empty limiter is full of credit: the first request pays it off at once
+        self._limiter = AsyncLimiter(CATCH_UP_S, CATCH_UP_S)
 
     async def take(self) -> None:
-        """Wait for the next turn. Cancelling takes none."""
-        now = anyio.current_time()
-        turn = now if self._next_turn is None else max(self._next_turn, now - CATCH_UP_S)
-        if turn > now:
-            await anyio.sleep_until(turn)
-        self._next_turn = turn + self._interval_s
+        """Wait for the next turn: until the one before it is paid off. Cancelling takes none."""
+        while self._owed_s > 0:
+            # A cost over the limiter's whole credit is paid in slices; what was paid stays paid.
+            slice_s = min(self._owed_s, CATCH_UP_S)
+            await self._limiter.acquire(slice_s)
+            self._owed_s -= slice_s
+        self._owed_s = self._cost_s

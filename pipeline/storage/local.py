@@ -29,7 +29,7 @@ class LocalFetcher:
         try:
             # O_NONBLOCK: opening a named pipe must fail, not wait for a writer for ever.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
+            try:
                 info = os.fstat(descriptor)
                 if not stat.S_ISREG(info.st_mode):
                     raise ItemError("fetch_failed", f"{row.uri} is not a regular file")
@@ -37,7 +37,10 @@ class LocalFetcher:
                     raise ItemError(
                         "too_large", f"{row.uri} has {info.st_size:,} bytes; the limit is {MAX_SOURCE_BYTES:,}"
                     )
-                return file.read()
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    return file.read()
+            finally:
+                os.close(descriptor)  # here, since fdopen refuses a folder and would leave it open
         except (FileNotFoundError, NotADirectoryError):
             raise ItemError("not_found", f"there is no file {row.uri}") from None
         except PermissionError:

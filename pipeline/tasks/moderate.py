@@ -126,7 +126,7 @@ def _schema(labels: tuple[str, ...]) -> dict[str, Any]:
 
 def _shape(columns: Mapping[str, str]) -> type[_Verdict]:
     """The model that an answer must fit; scores carry the column as name and the label as alias."""
-    score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    score = Annotated[float, Field(ge=0, le=1)]
     fields: dict[str, Any] = {column: (score | None, Field(alias=label)) for label, column in columns.items()}
     scores = create_model("Scores", __base__=_Scores, **fields)
     labels: Any = list[Literal[tuple(columns)]]  # type: ignore[misc]  # known only at run time

@@ -87,6 +87,12 @@ def test_transparent_is_white_and_a_palette_is_fine(server: Server) -> None:
     assert "mostly black." in server.ask("embedded/caption", png(grey))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 9000), (9000, 1), (20, 1500)])
+def test_the_oddest_shapes_are_looked_at(server: Server, size: tuple[int, int]) -> None:
+    raw = png(Image.new("RGB", size, "blue"))
+    assert server.ask("embedded/caption", raw) == "No recognised object; mostly blue."
+
+
 @pytest.mark.parametrize(
     ("request_body", "words"),
     [

@@ -56,3 +56,17 @@ def turned(orientation: int) -> Image.Exif:
 
 def prepare(source: bytes, max_side: int = 1024, accepts: frozenset[str] = JPEG_PNG) -> PreparedImage:
     return ImagePreparer(accepts, None).prepare(source, max_side)
+
+
+def near(found: object, wanted: tuple[int, int, int], tolerance: int = 12) -> bool:
+    assert isinstance(found, tuple)
+    return all(abs(a - b) <= tolerance for a, b in zip(found, wanted, strict=True))
+
+
+def assert_corners(picture: Image.Image) -> None:
+    picture = picture.convert("RGB")
+    width, height = picture.size
+    at = {(0, 0): RED, (1, 0): GREEN, (0, 1): BLUE, (1, 1): WHITE}
+    for (x, y), colour in at.items():
+        place = (width // 4 + x * width // 2, height // 4 + y * height // 2)
+        assert near(picture.getpixel(place), colour), f"{place}: {picture.getpixel(place)} is not {colour}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageChops
+from PIL import BmpImagePlugin, Image, ImageChops
 
 from pipeline.core.errors import ItemError
 from pipeline.core.types import PreparedImage
@@ -79,6 +81,63 @@ def test_a_png_without_its_end_mark_is_completed() -> None:
     image = prepare(WHOLE["PNG"][:-12])
     assert decoded(image).size == (80, 60)
     assert image.data != WHOLE["PNG"][:-12]
+
+
+def test_a_png_with_broken_pixels_is_not_taken_for_one_with_broken_metadata() -> None:
+    """Pillow decodes a PNG to look for its EXIF, and decodes a broken one a second time without complaint."""
+    source = bytearray(WHOLE["PNG"])
+    source[41] = 0  # the head of the compressed pixels
+    for max_side in (20, 1024):
+        outcome = _outcome(bytes(source), JPEG_PNG, max_side)
+        assert isinstance(outcome, ItemError)
+        assert outcome.kind == "unreadable"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError("image file is truncated (3 bytes not processed)"), "truncated"),
+        (EOFError("no more"), "truncated"),
+        (OSError("broken data stream when reading image file"), "unreadable"),
+        (SyntaxError("bad header <_io.BytesIO object at 0x7f00c0ffee>"), "unreadable"),
+        (ValueError("bad"), "unreadable"),
+        (UnicodeDecodeError("ascii", b"", 0, 1, "bad"), "unreadable"),
+        (struct.error("unpack"), "unreadable"),
+        (IndexError("i"), "unreadable"),
+        (KeyError("k"), "unreadable"),
+        (TypeError("t"), "unreadable"),
+        (AttributeError("a"), "unreadable"),
+        (AssertionError(), "unreadable"),
+        (ZeroDivisionError("z"), "unreadable"),
+        (OverflowError("o"), "unreadable"),
+        (RuntimeError("r"), "unreadable"),
+        (RecursionError("r"), "unreadable"),
+        (MemoryError(), "unreadable"),
+        (zlib.error("z"), "unreadable"),
+        (Image.DecompressionBombError("Image size (300000000 pixels) exceeds limit"), "too_many_pixels"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
+)
+def test_whatever_a_decoder_raises_is_a_classed_failure(
+    error: Exception, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(BmpImagePlugin.BmpImageFile, "load", load)
+    outcome = _outcome(WHOLE["BMP"], JPEG_PNG, 1024)
+    assert isinstance(outcome, ItemError)
+    assert outcome.kind == kind
+    assert outcome.__cause__ is error
+
+
+def test_what_is_no_defect_of_the_picture_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BmpImagePlugin.BmpImageFile, "load", load)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(WHOLE["BMP"])
 
 
 @settings(max_examples=600, deadline=None)

@@ -142,6 +142,13 @@ def test_the_cap_holds_when_someone_switches_pillows_own_off(monkeypatch: pytest
     assert _refusal(_png(60_000, 60_000)).kind == "too_many_pixels"
 
 
+def test_wherever_pillow_only_warns_of_a_bomb_it_is_our_failure() -> None:
+    """Also where it checks a frame or a tile, long after the header."""
+    with pytest.raises(ItemError) as caught, reading():
+        Image._decompression_bomb_check((10_000, 9_000))
+    assert caught.value.kind == "too_many_pixels"
+
+
 def test_pillows_own_limit_stays_as_it_comes() -> None:
     assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
 
@@ -149,6 +156,7 @@ def test_pillows_own_limit_stays_as_it_comes() -> None:
 def test_outside_of_our_reading_pillow_warns_as_ever() -> None:
     with pytest.warns(Image.DecompressionBombWarning):
         Image.open(io.BytesIO(_png(10_000, 9_000)))
+    assert Image.warnings.catch_warnings is warnings.catch_warnings  # type: ignore[attr-defined]
 
 
 def test_a_thread_that_reads_silences_no_other() -> None:

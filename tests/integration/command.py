@@ -78,7 +78,9 @@ class Running:
             preexec_fn=limit,  # noqa: PLW1509 - no thread of a test holds a lock that setrlimit needs
         )
         self._written: dict[str, str] = {}
-        self._readers = [threading.Thread(target=self._read, args=(name,), daemon=True) for name in ("stdout", "stderr")]
+        self._readers = [
+            threading.Thread(target=self._read, args=(name,), daemon=True) for name in ("stdout", "stderr")
+        ]
         for reader in self._readers:
             reader.start()
 
@@ -240,6 +242,10 @@ class Tail:
     def count(self, event: str) -> int:
         """How many lines so far are of this event."""
         return sum(line["event"] == event for line in self.read())
+
+    def has(self, event: str, n: int) -> bool:
+        """Whether at least `n` lines so far are of this event."""
+        return self.count(event) >= n
 
     def _fresh(self) -> Iterator[dict[str, Any]]:
         if not self._path.exists():

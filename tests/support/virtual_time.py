@@ -31,6 +31,8 @@ from anyio._backends._asyncio import WorkerThread
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
+STILL_TURNS = 200  # so many turns in a row without a wait take no virtual time
+TURN_S = 1e-9  # and every further one so many virtual seconds
 _POLL = 0.001  # real seconds between looks at busy threads
 
 
@@ -48,6 +50,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, start: float = 0.0, *, socket_patience: float = 0.02, patience: float = 30.0) -> None:
         self._now = start
         self._executing = 0
+        self._turns = 0
         self.jumps = 0
         self._socket_patience = socket_patience
         self._patience = patience
@@ -80,7 +83,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Wait for something real, or move the clock by `timeout` virtual seconds when nothing real is to come."""
         ready = select(0)
         if ready or (timeout is not None and timeout <= 0):
+            self._turns += 1
+            if self._turns > STILL_TURNS:
+                # Turns of a real loop take time: a timer that rounding set to "now" must not be due for ever.
+                self._now += TURN_S
             return ready
+        self._turns = 0
         give_up_at = time.monotonic() + self._patience
         while self._threads_busy():
             ready = select(_POLL)

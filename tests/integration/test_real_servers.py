@@ -1,0 +1,84 @@
+"""Against servers that we did not write: llama.cpp with a real vision tower, and llmock as a judge of retries."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.errors import KINDS
+from tests.integration.command import Job
+from tests.support.llmock import LLMock
+from tests.support.pictures import AWKWARD, picture, write_pictures
+
+FORMATS = {
+    "photo.webp": lambda: picture(1, 96, 64, "WEBP"),
+    "moving.gif": AWKWARD["animation"],
+    "old.bmp": AWKWARD["bmp"],
+    "scan.tif": AWKWARD["pages"],
+    "logo.png": AWKWARD["rgba"],
+    "turned.jpg": AWKWARD["oriented"],
+}
+
+
+@pytest.mark.slow
+def test_llama_reads_every_format_as_we_send_it(llama_server: str, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name, make in FORMATS.items():
+        (pictures / name).write_bytes(make())
+    job = Job(
+        tmp_path,
+        pictures,
+        llama_server,
+        provider={"dialect": "llamacpp", "model": "tiny", "temperature": 1.0, "seed": 1},
+        tasks=[{"kind": "caption", "max_tokens": 8}, {"kind": "moderate", "max_tokens": 2000}],
+        limits={"concurrency": 1},
+        retry={"repairs": 0, "attempts": 1},
+        run_={"max_failure_share": 1},  # a random model is seldom to the point
+    )
+    ended = job.run()
+    assert ended.code == 0, ended.stderr
+    refused = "the server answered 500: The model produced output that does not match"
+    for task in ("caption", "moderate"):
+        rows, failures = job.rows(task), job.failures(task)
+        assert sorted(row["key"] for row in [*rows, *failures]) == sorted(FORMATS)
+        # llama.cpp answers 500 to an answer that a schema bound and the token limit cut. None blames a picture.
+        for row in failures:
+            assert KINDS[row["kind"]].stage == "parse" or (task == "moderate" and row["message"].startswith(refused))
+        answered = [row for row in [*rows, *failures] if row.get("http_status") != 500]
+        assert all(row["raw_text"] or row["kind"] == "empty" for row in answered)
+        assert all(row["served_model"] == "tiny" for row in answered)
+        assert all(row["prompt_tokens"] > 500 and row["completion_tokens"] > 0 for row in answered)
+        cached = [row["cached_tokens"] for row in sorted(answered, key=lambda row: row["finished_at"])]
+        print(task, "cached tokens", cached, job.kinds(task))
+        if task == "caption":
+            assert len(answered) == len(FORMATS)
+            assert min(cached[1:]) > 500  # all but the picture and what follows it
+    for row in job.rows("moderate"):
+        assert row["verdict"] in {"safe", "unsafe", "unsure"}
+        assert set(row["labels"]) <= {"sexual", "violence", "violence/graphic", "self-harm"}
+        assert json.loads(row["raw_text"])["verdict"] == row["verdict"]
+
+
+@pytest.mark.slow
+def test_llmock_finds_no_fault_with_our_retries(llmock_server: Callable[..., LLMock], tmp_path: Path) -> None:
+    # Ten at once, then one every six seconds: two of twelve are refused and wait.
+    server = llmock_server(rpm=10)
+    write_pictures(tmp_path / "pictures", 12)
+    job = Job(
+        tmp_path,
+        tmp_path / "pictures",
+        server.base_url,
+        provider={"model": "gpt-4o", "api_key_env": "TEST_KEY"},
+        limits={"concurrency": 12},
+        env={"TEST_KEY": "sk-test"},
+    )
+    ended = job.run("--verbose")
+    assert ended.code == 0, ended.stderr
+    assert (len(job.rows()), job.failures()) == (12, [])
+    verdict = server.verdict()
+    print(verdict)
+    assert verdict["findings"] == []
+    assert verdict["passed"]
+    assert verdict["attempts"] > 12
