@@ -69,7 +69,6 @@ class PreparedImage:
     height: int
     sent_width: int
     sent_height: int
-    source_sha256: str
 
 
 @dataclass(frozen=True, slots=True)

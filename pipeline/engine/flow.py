@@ -167,11 +167,7 @@ class Flow:
                 # The source once, and for each task about as much again once it is encoded.
                 weight = (row.size or 0) * (1 + len(tasks))
                 hold = await self._parts.budget.take(weight)
-                try:
-                    made = await run_sync(self._make, row, tasks, hold, limiter=self._threads)
-                except BaseException:
-                    hold.give(weight)
-                    raise
+                made = await run_sync(self._make, row, tasks, hold, limiter=self._threads)
                 hold.resize(sum(item.weight for item in made if isinstance(item, Question)))
                 for item in made:
                     if isinstance(item, Question):

@@ -6,7 +6,6 @@ same source gives the same bytes, which is what a server's image cache goes by.
 
 from __future__ import annotations
 
-import hashlib
 import io
 
 from PIL import ExifTags, Image, ImageFile
@@ -76,7 +75,6 @@ class ImagePreparer:
             height=height,
             sent_width=sent[0],
             sent_height=sent[1],
-            source_sha256=hashlib.sha256(source).hexdigest(),
         )
 
     def _goes_as_it_is(self, picture: ImageFile.ImageFile, source: bytes, max_side: int, orientation: int) -> bool:

@@ -112,7 +112,7 @@ class FakePreparer:
         self.prepared.append((source.decode(), max_side))
         if source.decode() in self.broken:
             raise ItemError("truncated", "the file ends early")
-        return PreparedImage(source, "image/jpeg", 64, 48, 32, 24, "sha")
+        return PreparedImage(source, "image/jpeg", 64, 48, 32, 24)
 
 
 Script = Callable[[str, int], "Reply | Exception"]

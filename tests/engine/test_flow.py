@@ -98,7 +98,7 @@ def test_a_request_over_the_servers_limits_fails_its_row_only() -> None:
 
         @staticmethod
         def _rest(image):  # type: ignore[no-untyped-def]
-            return image.mime, image.width, image.height, image.sent_width, image.sent_height, "sha"
+            return image.mime, image.width, image.height, image.sent_width, image.sent_height
 
     world = World(FakeSource({1: 3}), preparer=Preparer())
     run_virtual(world.flow().run)

@@ -112,7 +112,7 @@ def echo(status: int) -> Callable[[Request], Reply]:
     return lambda request: scripts.error(status, f"cannot serve {request.headers['authorization']}")(request)
 
 
-@pytest.mark.parametrize("status", [400, 500, 401])
+@pytest.mark.parametrize("status", [200, 400, 500, 401])
 def test_the_key_is_sent_and_never_written(new_job: NewJob, fake_server: FakeServer, status: int) -> None:
     job = new_job(
         6,

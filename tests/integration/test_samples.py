@@ -45,7 +45,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
     folder = tmp_path_factory.mktemp("samples")
     pictures = folder / "pictures"
     shutil.copytree(SAMPLES, pictures)
-    made = Samples(Job(folder, pictures, ""), pictures, Ended(0, "", "", 0), sorted(path.name for path in pictures.iterdir()))
+    made = Samples(
+        Job(folder, pictures, ""), pictures, Ended(0, "", "", 0), sorted(path.name for path in pictures.iterdir())
+    )
     made.ended = made.run()
     return made
 
