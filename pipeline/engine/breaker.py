@@ -21,7 +21,8 @@ class Breaker:
     def __init__(self, *, patience_s: float, first_patience_s: float = 15.0) -> None:
         self._patience_s = patience_s
         self._first_patience_s = first_patience_s
-        self._answered = False
+        self.has_answered = False
+        """Whether any row of this run was answered: until then a refusal may be the configuration's."""
         self._failures = 0
         self._since: float | None = None
         self._refusal: str | None = None
@@ -29,7 +30,7 @@ class Breaker:
 
     def answered(self) -> None:
         """The server answered a row: it is there, and it accepts what we send."""
-        self._answered = True
+        self.has_answered = True
         self._failures = self._refusals = 0
         self._since = None
 
@@ -45,7 +46,7 @@ class Breaker:
             self._since = now
         if error.reached and self._failures < DOWN_AFTER:
             return False
-        fresh = not self._answered and not error.reached
+        fresh = not self.has_answered and not error.reached
         if now - self._since >= (self._first_patience_s if fresh else self._patience_s):
             raise ServerError(
                 f"The server has not answered for {now - self._since:.0f} seconds: {error.message}. "
@@ -55,7 +56,7 @@ class Breaker:
 
     def refused(self, error: CallError) -> None:
         """A row was refused for good. Raises ServerError when every row so far was, with the same words."""
-        if self._answered:
+        if self.has_answered:
             return
         self._refusals = self._refusals + 1 if error.message == self._refusal else 1
         self._refusal = error.message

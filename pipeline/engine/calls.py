@@ -23,6 +23,8 @@ from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 
 log = structlog.get_logger()
+MOST_WITHHELD = 50
+"""Refusals kept back at most, all of them small: enough to see whether the words repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,10 @@ class Calls:
         self._run_id = run_id
         self._random = random_source
         self._wall_clock = wall_clock
+        self._withheld: list[tuple[Unasked, Life, int, bytes]] = []
 
     async def call(self, question: Question, life: Life) -> Outcome | None:
-        """The outcome, already journaled; None when a drain came first and the question stays to do.
+        """The outcome, already journaled; None when a drain came first or a refusal is kept back (see `released`).
 
         `life` is where earlier runs left the question. Raises ServerError when no request can succeed, LedgerError
         when an answer cannot be kept.
@@ -116,11 +119,34 @@ class Calls:
             if tried.error is not None:
                 wait_s = self._judge(tried.error, attempts)
                 if wait_s is None:
+                    if tried.error.meaning.error_class == "row" and self._withhold(question, tried, attempts):
+                        return None
                     return self.give_up(question, tried.error, life, attempts.sent, tried.body)
                 if not await self._pause(anyio.sleep, wait_s):
                     return None
             elif life.outcome is not None:
                 return life.outcome
+
+    def _withhold(self, question: Question, tried: _Tried, attempts: _Attempts) -> bool:
+        """Keep a refusal back while no row was answered yet: should the run stop, its rows stay to do.
+
+        Without its picture, and only so many: words that differ from row to row are about the rows.
+        """
+        if self._breaker.has_answered or tried.error is None or len(self._withheld) >= MOST_WITHHELD:
+            return False
+        unasked = Unasked(question.row, question.facts, tried.error)
+        self._withheld.append((unasked, tried.life, attempts.sent, tried.body))
+        return True
+
+    def released(self, *, at_the_end: bool = False) -> list[Outcome]:
+        """Refusals that were kept back and have turned out to be their rows' own, journaled now.
+
+        They have once a row was answered, or when calling is `at_the_end` and nothing stopped the run.
+        """
+        if not (self._breaker.has_answered or at_the_end):
+            return []
+        withheld, self._withheld = self._withheld, []
+        return [self.give_up(row, row.error, life, attempts, body) for row, life, attempts, body in withheld]
 
     def give_up(
         self, question: Question | Unasked, error: ItemError, life: Life, attempts: int, body: bytes = b""
@@ -210,6 +236,9 @@ class Calls:
             self._breaker.refused(error)
             return None
         attempts.failed += 1
+        if error.meaning.error_class == "answer":
+            # The server threw away what its model wrote: bad luck once, the model's nature after that.
+            return 0.0 if attempts.failed <= self._settler.repairs else None
         if not self._policy.allows(attempts.failed, age_s):
             return None
         self._stats.retries += 1

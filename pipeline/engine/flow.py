@@ -123,6 +123,9 @@ class Flow:
                                     calling.start_soon(self._ask, questions_out.clone(), finished_in.clone())
                             with self._stop.waiting():
                                 await self._take_in(questions_in, finished_in)
+                    if not self._stop.draining:
+                        for outcome in self._calls.released(at_the_end=True):
+                            await _hand_over(outcome, finished_in)
         if self._stop.error is not None:
             raise self._stop.error
 
@@ -224,8 +227,8 @@ class Flow:
                     continue
                 finally:
                     question.hold.give(question.weight)
-                if outcome is not None:
-                    await _hand_over(outcome, finished)
+                for settled in [*self._calls.released(), *([outcome] if outcome is not None else [])]:
+                    await _hand_over(settled, finished)
 
     async def _record(self, finished: MemoryObjectReceiveStream[Outcome]) -> None:
         """The second shield: what was handed over is committed, whatever happens to the calls."""

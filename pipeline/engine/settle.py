@@ -68,7 +68,7 @@ def _envelope(frame: Frame, spent: Spent, completion: Completion | None) -> Enve
         finished_at=frame.received_at,
         attempts=frame.attempts,
         model=facts.model,
-        raw_text=(completion.text or completion.refusal) if completion else None,
+        raw_text=((completion.text or completion.refusal or "") if completion else None),
         finish_reason=completion.finish_reason if completion else None,
         served_model=completion.served_model if completion else None,
         prompt_sha256=facts.prompt_sha256,

@@ -22,18 +22,23 @@ IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "pat
 
 
 class Listing:
-    """One .jsonl file. `image` and `key` name columns; None means find it, or use the picture's path."""
+    """One .jsonl file. `image` and `key` name columns; None means find it, or use the picture's path.
+
+    `label` names the file where a line has no key of its own; it differs from every other listing's.
+    """
 
     def __init__(
         self,
         path: Path,
         *,
+        label: str,
         image: str | None,
         key: str | None,
         keep: tuple[str, ...],
         context: tuple[str, ...],
     ) -> None:
         self._path = path
+        self._label = label
         self._image = image
         self._key = key
         self._keep = keep
@@ -160,7 +165,7 @@ class Listing:
         )
 
     def _place(self, number: int) -> str:
-        return f"{self._path}:{number}"
+        return f"{self._label}:{number}"
 
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:
         offset = 0

@@ -41,7 +41,8 @@ def open_manifest(
             raise ManifestError(
                 f"manifest.path: {file} is neither a folder nor a .jsonl listing; this version reads no others."
             )
-        units.append(Listing(file, image=image, key=key, keep=keep, context=context))
+        label = file.relative_to(root).as_posix() if pattern else file.name
+        units.append(Listing(file, label=label, image=image, key=key, keep=keep, context=context))
     return units
 
 

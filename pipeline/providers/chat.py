@@ -19,7 +19,7 @@ import pybase64
 from pipeline.core.errors import CallError, ConfigError, ItemError
 from pipeline.core.types import Completion, FixedPrompt, PreparedImage, Prompt, Reply, Usage
 from pipeline.providers import errors
-from pipeline.providers.complaint import complaint, described, fit
+from pipeline.providers.complaint import complaint, described, fit, without_key
 from pipeline.providers.dialects import Dialect
 from pipeline.providers.usage import Prices, read_usage
 from pipeline.providers.wire import mended, parsed, quoted
@@ -142,7 +142,8 @@ class ChatProvider:
             reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
             kind = "timeout" if isinstance(error, httpx.TimeoutException) else "connection"
             raise CallError(kind, fit(mended(str(error)), self._secret), reached=reached) from error
-        return Reply(response.status_code, dict(response.headers), content)
+        # Whatever a server echoes goes into the journal and the output; the key must not.
+        return Reply(response.status_code, dict(response.headers), without_key(content, self._secret))
 
     def refusal(self, reply: Reply) -> Exception:
         """What a reply other than 2xx means: a CallError for the row, a ServerError for the whole run."""

@@ -78,10 +78,16 @@ def _page(body: bytes) -> str:
     return title[1] if title else _TAG.sub(" ", text)
 
 
+def without_key(data: bytes, secret: str | None) -> bytes:
+    """The bytes with every mention of the key (ASCII) replaced; a key too short to be one is left."""
+    if secret is None or len(secret) < SHORTEST_SECRET:
+        return data
+    return data.replace(secret.encode(), b"[key]")
+
+
 def fit(text: str, secret: str | None) -> str:
     """The text for a log or a column: one line, no key, no base64, no memory address, at most 300 characters."""
-    if secret and len(secret) >= SHORTEST_SECRET:
-        text = text.replace(secret, "[key]")
+    text = without_key(text.encode("utf-8", "surrogatepass"), secret).decode("utf-8", "surrogatepass")
     text = _ADDRESS.sub("", _ENCODED.sub("[...]", " ".join(text.split())))
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 

@@ -82,6 +82,7 @@ CONTEXT: Final = _words(
 )
 IMAGE_CODES: Final = frozenset({"invalid_image_format", "invalid_image_url", "invalid_image", "sanitizer_server_error"})
 IMAGE: Final = _words(r"images?|ImageFetchError|base64|incorrect padding|error while loading data")
+BROKEN_ANSWER: Final = _words(r"model produced output that does not match the expected")
 BROKEN_IMAGE: Final = _words(r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated")
 
 
@@ -145,8 +146,10 @@ def _kind(status: int, said: Complaint) -> str:
     if status in {409, 425}:
         return "http_5xx"
     if status >= 500 and status != 501:
-        # llama.cpp blames itself for a picture that it cannot read.
-        return "image_rejected" if BROKEN_IMAGE.search(said.message) else "http_5xx"
+        # llama.cpp blames itself for a picture that it cannot read, and for an answer that breaks the schema.
+        if BROKEN_IMAGE.search(said.message):
+            return "image_rejected"
+        return "schema_mismatch" if BROKEN_ANSWER.search(said.message) else "http_5xx"
     return _row_kind(status, said)
 
 

@@ -154,6 +154,41 @@ def test_a_server_that_refuses_every_row_with_the_same_words_ends_the_run() -> N
 
     run_virtual(main)
     assert len(world.provider.asked) < REFUSED_AFTER + 10
+    # The person mends the configuration and runs again: nothing may stand failed for good.
+    assert world.ledger.committed == []
+    assert world.ledger.frames == []
+
+
+def test_refusals_are_kept_back_until_a_row_is_answered_and_then_stand() -> None:
+    first_answer = 6
+
+    def script(name: str, number: int) -> Reply:
+        return ok() if int(name.split("-")[1]) >= first_answer else status(400, "bad picture")
+
+    world = World(FakeSource({1: 12}), provider=FakeProvider(script), concurrency=1)
+    run(world)
+    failed = {one.key for one in world.ledger.committed if isinstance(one, Failure)}
+    assert failed == {f"1-{number}" for number in range(first_answer)}
+    assert len(world.ledger.committed) == 12
+
+
+def test_a_few_refusals_and_no_answer_stand_at_the_end() -> None:
+    world = World(FakeSource({1: 3}), provider=FakeProvider(lambda *_: status(400, "bad picture")))
+    run(world)
+    assert [one.problem.kind for one in world.ledger.committed if isinstance(one, Failure)] == ["bad_request"] * 3
+    assert all(one.envelope.attempts == 1 for one in world.ledger.committed)
+
+
+def test_an_answer_thrown_away_by_its_server_is_asked_once_more() -> None:
+    thrown_away = CallError("schema_mismatch", "the model's output does not match", 500)
+    world = World(
+        FakeSource({1: 2}), provider=FakeProvider(lambda name, n: ok() if "1-1" in name and n == 2 else thrown_away)
+    )
+    run(world)
+    failure = world.outcome("caption/1-0")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, world.provider.asked["caption/1-0"]) == ("schema_mismatch", 2)
+    assert isinstance(world.outcome("caption/1-1"), Row)
 
 
 def test_refusals_with_different_words_or_after_an_answer_are_the_rows() -> None:

@@ -71,6 +71,18 @@ def test_a_server_that_refuses_every_row_alike_stops_the_run(new_job: NewJob, fa
     fake_server.script = scripts.error(400, "top_k is not a field")
     told(job.run(), 1, "top_k is not a field", "configuration", "same words")
     assert fake_server.total <= 10 + 4
+    assert job.rows() == []
+
+
+def test_a_server_that_refused_every_row_alike_is_asked_them_all_again(
+    new_job: NewJob, fake_server: FakeServer
+) -> None:
+    job = new_job(30, limits={"concurrency": 4})
+    fake_server.script = scripts.error(400, "top_k is not a field")
+    assert job.run().code == 1
+    fake_server.script = scripts.caption()
+    job.run()
+    assert (len(job.rows()), job.failures()) == (30, [])
 
 
 def test_a_row_refused_for_good_is_a_failure_of_its_own(new_job: NewJob, fake_server: FakeServer) -> None:

@@ -4,8 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from pipeline.core.errors import KINDS
 from tests.integration.command import Job
 from tests.support.llmock import LLMock
@@ -21,7 +19,6 @@ FORMATS = {
 }
 
 
-@pytest.mark.slow
 def test_llama_reads_every_format_as_we_send_it(llama_server: str, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -61,24 +58,22 @@ def test_llama_reads_every_format_as_we_send_it(llama_server: str, tmp_path: Pat
         assert json.loads(row["raw_text"])["verdict"] == row["verdict"]
 
 
-@pytest.mark.slow
 def test_llmock_finds_no_fault_with_our_retries(llmock_server: Callable[..., LLMock], tmp_path: Path) -> None:
-    # Ten at once, then one every six seconds: two of twelve are refused and wait.
-    server = llmock_server(rpm=10)
-    write_pictures(tmp_path / "pictures", 12)
+    # Twenty at once, then one every three seconds: two of twenty-two are refused and wait.
+    server = llmock_server(rpm=20)
+    write_pictures(tmp_path / "pictures", 22)
     job = Job(
         tmp_path,
         tmp_path / "pictures",
         server.base_url,
         provider={"model": "gpt-4o", "api_key_env": "TEST_KEY"},
-        limits={"concurrency": 12},
+        limits={"concurrency": 22},
         env={"TEST_KEY": "sk-test"},
     )
     ended = job.run("--verbose")
     assert ended.code == 0, ended.stderr
-    assert (len(job.rows()), job.failures()) == (12, [])
+    assert (len(job.rows()), job.failures()) == (22, [])
     verdict = server.verdict()
-    print(verdict)
     assert verdict["findings"] == []
     assert verdict["passed"]
-    assert verdict["attempts"] > 12
+    assert verdict["attempts"] > 22

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.types import Facts, Frame, Problem, RowId
@@ -58,6 +58,7 @@ def read(segment: Path, content: bytes) -> tuple[list[Frame], Replay]:
     return frames, end
 
 
+@settings(deadline=None, derandomize=True)
 @given(frames=st.lists(_frames, max_size=4))
 def test_what_was_written_is_read_back(segment: Path, frames: list[Frame]) -> None:
     content = b"".join(map(encode, frames))
@@ -124,6 +125,7 @@ def test_a_tail_of_zeros_from_any_byte_replays_to_a_true_prefix(segment: Path) -
         assert not end.damaged
 
 
+@settings(deadline=None, derandomize=True)
 @given(noise=st.binary(max_size=200), at=st.integers(0, len(CONTENT)))
 def test_noise_never_makes_a_frame_that_was_not_written(segment: Path, noise: bytes, at: int) -> None:
     frames, _ = read(segment, CONTENT[:at] + noise)

@@ -143,6 +143,26 @@ def test_an_unusable_answer_that_awaits_its_repair_is_remembered(tmp_path: Path)
     assert segments(tmp_path) == []
 
 
+def test_a_journal_kept_too_long_does_not_take_a_paid_answer_along(tmp_path: Path) -> None:
+    """The row's old failure is committed, its newer answer is not: the old frame's end must not be the new one's."""
+    session = Session(tmp_path)
+    session.receive(problem(0, "timeout", attempts=3))
+    segment = tmp_path / "_run/journal/000001.vlj"
+    old = segment.read_bytes()
+    session.end()
+    segment.write_bytes(old)
+    session = Session(tmp_path, run_id="run-2")
+    session.receive(answer(0, "?half an answ", attempts=4, run_id="run-2"))
+    session.die()
+    segment.write_bytes(old)
+
+    for run in (3, 4):
+        session = Session(tmp_path, shards=[SHARD], run_id=f"run-{run}")
+        assert session.ledger.outstanding(SHARD, 0) == ("caption",)
+        assert session.ledger.life(answer(0).row).spent.answers == 1
+        session.end()
+
+
 def test_a_repair_is_bought_once(tmp_path: Path) -> None:
     session = Session(tmp_path)
     session.receive(answer(0, "?half an answ"))

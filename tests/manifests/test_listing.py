@@ -59,15 +59,15 @@ def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
     )
     assert problems(path) == [
         ("a.jpg", None, None),
-        (f"{path}:2", "bad_row", f"{path}:2 is not a JSON object"),
-        (f"{path}:3", "bad_row", f"{path}:3 is not a JSON object"),
-        (f"{path}:4", "bad_row", f"{path}:4 is not a JSON object"),
-        (f"{path}:5", "no_image", "the column 'image' is empty"),
-        (f"{path}:6", "no_image", "the column 'image' is empty"),
-        (f"{path}:7", "no_image", "the column 'image' is empty"),
-        (f"{path}:8", "bad_row", "the column 'image' holds no path"),
-        (f"{path}:9", "bad_row", "https://host/x.jpg is a remote address; this version reads local files only"),
-        (f"{path}:10", "bad_row", f"{path}:10 is not a JSON object"),
+        ("train.jsonl:2", "bad_row", "train.jsonl:2 is not a JSON object"),
+        ("train.jsonl:3", "bad_row", "train.jsonl:3 is not a JSON object"),
+        ("train.jsonl:4", "bad_row", "train.jsonl:4 is not a JSON object"),
+        ("train.jsonl:5", "no_image", "the column 'image' is empty"),
+        ("train.jsonl:6", "no_image", "the column 'image' is empty"),
+        ("train.jsonl:7", "no_image", "the column 'image' is empty"),
+        ("train.jsonl:8", "bad_row", "the column 'image' holds no path"),
+        ("train.jsonl:9", "bad_row", "https://host/x.jpg is a remote address; this version reads local files only"),
+        ("train.jsonl:10", "bad_row", "train.jsonl:10 is not a JSON object"),
     ]
 
 
@@ -79,7 +79,7 @@ def test_the_key_column_may_hold_text_or_whole_numbers(path: Path) -> None:
         ("seven", None, None),
         ("-1", None, None),
         ("9223372036854775808", None, None),
-        *((f"{path}:{number}", "bad_row", why) for number in range(5, 10)),
+        *((f"train.jsonl:{number}", "bad_row", why) for number in range(5, 10)),
     ]
 
 
@@ -119,9 +119,9 @@ def test_a_later_process_finds_the_same_column_wherever_it_begins(path: Path) ->
     whole = [(row.key, row.uri, row.problem and row.problem.kind) for row in resumed(path, placed)]
     assert whole == [
         ("a.jpg", "a.jpg", None),
-        (f"{path}:2", f"{path}:2", "no_image"),
+        ("train.jsonl:2", "train.jsonl:2", "no_image"),
         ("c.jpg", "c.jpg", None),
-        (f"{path}:4", f"{path}:4", "no_image"),
+        ("train.jsonl:4", "train.jsonl:4", "no_image"),
     ]
     for first in range(1, 4):
         later = resumed(path, placed[first:])
@@ -177,7 +177,7 @@ def test_a_value_of_another_type_than_the_output_has_is_a_bad_row(path: Path) ->
     placed = [Placed(ordinal, row.key, row.ref) for ordinal, row in enumerate(unit.rows())]
     rows = list(unit.read(1, placed, [Column("n", "int")]))
     assert [row.columns.get("n") for row in rows] == [1, None, None]
-    assert str(rows[1].problem) == f"{path}:2: the kept column 'n' is string; in this output it is int"
+    assert str(rows[1].problem) == "train.jsonl:2: the kept column 'n' is string; in this output it is int"
     assert rows[2].problem is None
 
 

@@ -25,7 +25,7 @@ FIXED = fixed_prompt(
     seed=7,
     has_context=True,
 )
-IMAGE = PreparedImage(b"bytes", "image/png", 4, 3, 4, 3, "0" * 64)
+IMAGE = PreparedImage(b"bytes", "image/png", 4, 3, 4, 3)
 VALUES: st.SearchStrategy[Scalar] = st.none() | st.text() | st.integers() | st.floats() | st.booleans()
 
 

@@ -45,7 +45,7 @@ def fixed(**changes: Any) -> FixedPrompt:
 
 
 def image(data: bytes = b"picture", mime: str = "image/jpeg") -> PreparedImage:
-    return PreparedImage(data, mime, 4, 3, 4, 3, "f" * 64)
+    return PreparedImage(data, mime, 4, 3, 4, 3)
 
 
 def prompt(context: str | None = None, *images: PreparedImage, **changes: Any) -> Prompt:

@@ -76,6 +76,7 @@ ROWS: list[tuple[str, int, Any]] = [
     ("http_429", 429, openai("Rate limit reached for tokens per minute", "rate_limit_error", "rate_limit_exceeded")),
     # OpenAI
     ("context_too_long", 400, openai("too much", "invalid_request_error", "context_length_exceeded")),
+    ("schema_mismatch", 500, openai("The model produced output that does not match the expected peg-native format")),
     ("image_rejected", 400, openai("You uploaded an unsupported one", "invalid_request_error", "invalid_image_format")),
     ("content_filter", 400, openai("Your request was rejected", None, "content_policy_violation")),
     ("content_filter", 403, openai("Your input was flagged", None, None)),
