@@ -1,9 +1,8 @@
-"""The configuration: every mistake at once, each with a way out, and no secret in any message."""
+"""What a configuration may say: every key, its range, and what of it decides an answer."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,167 +10,8 @@ import pytest
 
 from pipeline import config as models
 from pipeline.compose import record_of
-from pipeline.config import Config, Provider
-from pipeline.config_file import load_config, read_key
-from pipeline.core.errors import ConfigError
-
-KINDS = ("caption", "ocr", "moderate")
-DIALECTS = ("openai", "vllm", "embedded")
-
-MINIMAL = """
-[run]
-output = "out"
-[manifest]
-path = "pictures"
-[provider]
-dialect = "vllm"
-[[tasks]]
-kind = "caption"
-"""
-
-
-def load(tmp_path: Path, text: str | bytes = MINIMAL, *overrides: str) -> Config:
-    path = tmp_path / "job.toml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return load_config(path, overrides, kinds=KINDS, dialects=DIALECTS, further=lambda sections, tasks: [])
-
-
-def problems(tmp_path: Path, text: str | bytes = MINIMAL, *overrides: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        load(tmp_path, text, *overrides)
-    return list(caught.value.problems)
-
-
-def test_a_short_file_is_enough(tmp_path: Path) -> None:
-    config = load(tmp_path)
-    assert (config.run.output, config.manifest.path, config.provider.dialect) == ("out", "pictures", "vllm")
-    assert [(task.kind, task.folder) for task in config.tasks] == [("caption", "caption")]
-    assert (config.limits.concurrency, config.limits.bytes_in_flight, config.retry.attempts) == (16, 256 * 2**20, 6)
-
-
-def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
-    text = """
-    [run]
-    outptu = "out"
-    [manifset]
-    [manifest]
-    path = "pictures"
-    [provider]
-    dialect = "vlm"
-    temperature = 3
-    [[tasks]]
-    kind = "captoin"
-    [[tasks]]
-    kind = "ocr"
-    name = "Read It"
-    max_tokens = 0
-    [limits]
-    concurrency = "many"
-    bytes_in_flight = "3 apples"
-    [retry]
-    repairs = 2
-    """
-    assert problems(tmp_path, text) == [
-        "[manifset]: there is no such table; did you mean 'manifest'?",
-        "run.output is missing",
-        "run.outptu: there is no such key; did you mean 'output'?",
-        "provider.temperature: input should be less than or equal to 2",
-        "limits.concurrency: input should be a valid integer, unable to parse string as an integer",
-        "limits.bytes_in_flight: unknown unit 'apples'; write for example '256 MiB'",
-        "retry.repairs: input should be 0 or 1",
-        "tasks.0.kind: there is no task 'captoin'; did you mean 'caption'?",
-        "tasks.1.max_tokens: input should be greater than or equal to 1",
-    ]
-
-
-def test_mistakes_found_elsewhere_are_listed_too(tmp_path: Path) -> None:
-    path = tmp_path / "job.toml"
-    path.write_text(MINIMAL.replace('"out"', '""').replace("vllm", "vlm"))
-    seen: list[object] = []
-
-    def further(sections: Mapping[str, Any], tasks: Sequence[models.Task]) -> list[str]:
-        seen.extend((sorted(sections), [task.kind for task in tasks]))
-        return ["manifest.path: nothing is there"]
-
-    with pytest.raises(ConfigError) as caught:
-        load_config(path, (), kinds=KINDS, dialects=DIALECTS, further=further)
-    assert caught.value.problems == (
-        "run.output: string should have at least 1 character",
-        "provider.dialect: there is no dialect 'vlm'; did you mean 'vllm'?",
-        "manifest.path: nothing is there",
-    )
-    assert seen == [["manifest", "provider"], ["caption"]], "what could be read, and nothing else"
-
-
-def test_a_far_off_name_shows_what_there_is(tmp_path: Path) -> None:
-    assert problems(tmp_path, MINIMAL.replace('"caption"', '"xyz"')) == [
-        "tasks.0.kind: there is no task 'xyz'; known are caption, ocr, moderate"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (
-            "",
-            ["[run] is missing", "[manifest] is missing", "[provider] is missing", "[[tasks]]: at least one is needed"],
-        ),
-        (MINIMAL.replace("[[tasks]]", "[tasks]"), ["[[tasks]]: at least one is needed"]),
-        (
-            'run = 1\nmanifest = []\nprovider = "x"\ntasks = [1]',
-            ["run: expected a table", "manifest: expected a table"],
-        ),
-    ],
-)
-def test_a_file_of_another_shape(tmp_path: Path, text: str, expected: list[str]) -> None:
-    found = problems(tmp_path, text)
-    for sentence in expected:
-        assert any(problem.startswith(sentence) for problem in found), found
-
-
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    assert problems(tmp_path, "[run\noutput = 1")[0].startswith(f"{tmp_path}/job.toml is no valid TOML: ")
-    assert problems(tmp_path, b"[run]\noutput = '\xff'") == [
-        f"Cannot read the configuration {tmp_path}/job.toml: it is not UTF-8 text"
-    ]
-    with pytest.raises(ConfigError, match=r"Cannot read the configuration .*gone\.toml: No such file"):
-        load_config(tmp_path / "gone.toml", (), kinds=KINDS, dialects=DIALECTS, further=lambda *_: [])
-
-
-# Tasks
-
-
-@pytest.mark.parametrize(
-    ("tasks", "expected"),
-    [
-        ('kind = "ocr"\n[[tasks]]\nkind = "ocr"', "tasks.1.name: two tasks are named 'ocr'; give one of them another"),
-        ('kind = "ocr"\nname = "a/b"', "tasks.0.name: 'a/b' must match"),
-        ('kind = "ocr"\nname = "../x"', "tasks.0.name: '../x' must match"),
-        ('kind = "ocr"\nlabels = ["a"]', "tasks.0.labels: only moderate has labels"),
-        ('kind = "moderate"\nlabels = []', "tasks.0.labels: tuple should have at least 1 item"),
-        ('kind = "ocr"\nprompt = "x"\nprompt_file = "y"', "tasks.0: prompt and prompt_file exclude each other"),
-        ('kind = "ocr"\nprompt_file = "gone.txt"', "tasks.0.prompt_file: cannot read gone.txt: No such file"),
-        ('kind = "ocr"\nprompt = "  "', "tasks.0.prompt: string should have at least 1 character"),
-        ('kind = "ocr"\ncontext = ["a", 1]', "tasks.0.context.1: input should be a valid string"),
-    ],
-)
-def test_a_task_that_cannot_be_run(tmp_path: Path, tasks: str, expected: str) -> None:
-    [problem] = problems(tmp_path, MINIMAL.replace('kind = "caption"', tasks))
-    assert problem.startswith(expected)
-
-
-def test_two_tasks_of_one_kind_need_two_names(tmp_path: Path) -> None:
-    config = load(tmp_path, MINIMAL + '[[tasks]]\nkind = "caption"\nname = "short-caption_2"')
-    assert [task.folder for task in config.tasks] == ["caption", "short-caption_2"]
-
-
-def test_an_empty_prompt_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "prompt.txt").write_text("\n")
-    [problem] = problems(tmp_path, MINIMAL + f'prompt_file = "{tmp_path}/prompt.txt"')
-    assert problem == f"tasks.0.prompt_file: {tmp_path}/prompt.txt is empty"
-
-
-# Values
+from pipeline.config import Config
+from tests.test_config_file import MINIMAL, load, problems
 
 
 @pytest.mark.parametrize(
@@ -205,20 +45,6 @@ def test_a_seed_that_no_request_can_carry_is_refused(tmp_path: Path) -> None:
     [problem] = problems(tmp_path, MINIMAL, f"provider.seed={2**64}")
     assert problem.startswith("provider.seed: input should be less than")
     assert load(tmp_path, MINIMAL, "provider.seed=7").provider.seed == 7
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ('base_url = "localhost:8000"', "provider.base_url: expected an address such as"),
-        ('base_url = "https://me:secret@host/v1"', "provider.base_url: must not hold a password"),
-        ('api_key_env = "A"\napi_key_file = "b"', "provider: api_key_env and api_key_file exclude each other"),
-    ],
-)
-def test_a_server_that_cannot_be_meant(tmp_path: Path, written: str, expected: str) -> None:
-    [problem] = problems(tmp_path, MINIMAL.replace('dialect = "vllm"', f'dialect = "vllm"\n{written}'))
-    assert problem.startswith(expected)
-    assert "secret" not in problem
 
 
 EXAMPLES: dict[tuple[str, str], object] = {
@@ -277,102 +103,6 @@ def test_every_key_can_be_written(tmp_path: Path, section: str, key: str) -> Non
     config = load(tmp_path, MINIMAL, f"{place}={written}", *kind)
     found = config.tasks[0] if section == "tasks" else getattr(config, section)
     assert getattr(found, key) == value
-
-
-# Overrides
-
-
-def test_overrides_change_what_the_file_says(tmp_path: Path) -> None:
-    config = load(
-        tmp_path,
-        MINIMAL,
-        "tasks.0.model=my/model:v1",
-        "run.output=out/a b # c",
-        "limits.concurrency = 3",
-        'tasks.0.context=["title", "alt"]',
-        "limits.bytes_in_flight=64 MiB",
-        "provider.temperature=0.5",
-        "provider.seed=1",
-        "provider.seed=2",
-    )
-    assert (config.tasks[0].model, config.run.output, config.limits.concurrency) == ("my/model:v1", "out/a b # c", 3)
-    assert config.tasks[0].context == ("title", "alt")
-    assert (config.limits.bytes_in_flight, config.provider.temperature, config.provider.seed) == (2**26, 0.5, 2)
-
-
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("run.output", "--set run.output: expected a.b=value"),
-        ("=x", "--set =x: expected a.b=value"),
-        ("tasks.7.model=m", "--set tasks.7.model=m: there is no entry 7"),
-        ("tasks.x.model=m", "--set tasks.x.model=m: there is no entry x"),
-        ("tasks.².model=m", "--set tasks.².model=m: there is no entry ²"),
-        ("tasks.0=m", "--set tasks.0=m: name a key, for example tasks.0.model"),
-        ("run.output.x=1", "--set run.output.x=1: name a key, for example tasks.0.model"),
-        ("run.output.x.y=1", "--set run.output.x.y=1: 'output' has no parts"),
-        ("runs.output=x", "[runs]: there is no such table; did you mean 'run'?"),
-        ("run.outputs=x", "run.outputs: there is no such key; did you mean 'output'?"),
-        ("limits.concurrency=three", "limits.concurrency: input should be a valid integer"),
-        ("limits=3", "limits: expected a table"),
-    ],
-)
-def test_an_override_that_cannot_be_meant(tmp_path: Path, override: str, expected: str) -> None:
-    [problem] = problems(tmp_path, MINIMAL, override)
-    assert problem.startswith(expected)
-
-
-# Keys
-
-
-def test_a_key_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_KEY", " secret-1 \n")
-    monkeypatch.setenv("DEFAULT_KEY", "secret-2")
-    file = tmp_path / "key"
-    file.touch(mode=0o600)
-    file.write_text("secret-3\n")
-    assert read_key(Provider(dialect="vllm", api_key_env="MY_KEY"), "DEFAULT_KEY") == ("secret-1", [])
-    assert read_key(Provider(dialect="vllm"), "DEFAULT_KEY") == ("secret-2", [])
-    assert read_key(Provider(dialect="vllm", api_key_file=str(file)), "DEFAULT_KEY") == ("secret-3", [])
-    assert read_key(Provider(dialect="vllm"), None) == (None, [])
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666, 0o610])
-def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
-    file = tmp_path / "key"
-    file.write_text("secret")
-    file.chmod(mode)
-    key, found = read_key(Provider(dialect="vllm", api_key_file=str(file)), None)
-    assert key is None
-    assert found == [f"provider.api_key_file: others can read {file}. Run: chmod 600 {file}"]
-
-
-def test_a_key_that_is_not_there_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMPTY_KEY", " ")
-    empty = tmp_path / "key"
-    empty.touch(mode=0o600)
-    for provider, expected in (
-        (Provider(dialect="vllm", api_key_env="EMPTY_KEY"), "the environment variable EMPTY_KEY is not set"),
-        (Provider(dialect="vllm", api_key_file=str(tmp_path / "gone")), "cannot read .*gone: No such file"),
-        (Provider(dialect="vllm", api_key_file=str(empty)), "key is empty"),
-    ):
-        key, found = read_key(provider, None)
-        assert key is None
-        with pytest.raises(ConfigError, match=expected):
-            raise ConfigError(found)
-
-
-@pytest.mark.parametrize("secret", ["sk-abc123", "fw_3ZabCdEf"])
-def test_a_key_in_the_wrong_place_is_not_echoed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
-    monkeypatch.delenv(secret, raising=False)
-    _, [problem] = read_key(Provider(dialect="vllm", api_key_env=secret), None)
-    assert problem.startswith("provider.api_key_env: ")
-    assert secret not in problem
-
-    with_key = MINIMAL.replace('dialect = "vllm"', f'dialect = "vllm"\napi_key = "{secret}"')
-    assert problems(tmp_path, with_key) == ["provider.api_key: there is no such key; did you mean 'api_key_env'?"]
-    with_key = MINIMAL.replace('dialect = "vllm"', f'dialect = "vllm"\napi_key_env = ["{secret}"]')
-    assert problems(tmp_path, with_key) == ["provider.api_key_env: input should be a valid string"]
 
 
 def test_no_key_is_kept_in_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import structlog
 
-from pipeline.core.errors import CallError, ItemError
+from pipeline.core.errors import CallError, ItemError, ServerError
 from pipeline.core.ports import Hold, Pacer, Provider
 from pipeline.core.types import Facts, Frame, Life, Outcome, Problem, Prompt, RowId
 from pipeline.engine.breaker import Breaker
@@ -99,7 +99,7 @@ class Calls:
     async def call(self, question: Question, life: Life) -> Outcome | None:
         """The outcome, already journaled; None when a drain came first or a refusal is kept back (see `released`).
 
-        `life` is where earlier runs left the question. Raises ServerError when no request can succeed, LedgerError
+        `life` is where earlier runs left the question. Stops the run when no request can succeed. Raises LedgerError
         when an answer cannot be kept.
         """
         attempts = _Attempts(sent=life.spent.attempts)
@@ -113,13 +113,17 @@ class Calls:
                 return None
             try:
                 tried = await self._try(question, body, attempts, life)
+                wait_s = None if tried.error is None else self._judge(tried.error, attempts)
+            except ServerError as error:
+                # Before the slot is given back: nobody may go next with a request that cannot succeed.
+                self._stop.fail(error)
+                return None
             finally:
                 self._pacer.release(question.row)
             life = tried.life
             if tried.error is not None:
-                wait_s = self._judge(tried.error, attempts)
                 if wait_s is None:
-                    if tried.error.meaning.error_class == "row" and self._withhold(question, tried, attempts):
+                    if self._withhold(question, tried, attempts):
                         return None
                     return self.give_up(question, tried.error, life, attempts.sent, tried.body)
                 if not await self._pause(anyio.sleep, wait_s):
@@ -132,19 +136,17 @@ class Calls:
 
         Without its picture, and only so many: words that differ from row to row are about the rows.
         """
-        if self._breaker.has_answered or tried.error is None or len(self._withheld) >= MOST_WITHHELD:
+        error = tried.error
+        if error is None or error.meaning.error_class != "row":
             return False
-        unasked = Unasked(question.row, question.facts, tried.error)
+        if self._breaker.has_answered or len(self._withheld) >= MOST_WITHHELD:
+            return False
+        unasked = Unasked(question.row, question.facts, error)
         self._withheld.append((unasked, tried.life, attempts.sent, tried.body))
         return True
 
-    def released(self, *, at_the_end: bool = False) -> list[Outcome]:
-        """Refusals that were kept back and have turned out to be their rows' own, journaled now.
-
-        They have once a row was answered, or when calling is `at_the_end` and nothing stopped the run.
-        """
-        if not (self._breaker.has_answered or at_the_end):
-            return []
+    def released(self) -> list[Outcome]:
+        """The refusals kept back, journaled now: calling is over and nothing stopped the run, so they are the rows'."""
         withheld, self._withheld = self._withheld, []
         return [self.give_up(row, row.error, life, attempts, body) for row, life, attempts, body in withheld]
 

@@ -21,7 +21,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from anyio.to_thread import run_sync
 
-from pipeline.core.errors import KINDS, ItemError, ManifestError, ServerError
+from pipeline.core.errors import KINDS, ItemError, ManifestError
 from pipeline.core.ports import Budget, Fetcher, Hold, Ledger, Pacer, Preparer, Provider, Source, Task
 from pipeline.core.types import Facts, Failure, Frame, ManifestRow, Outcome, PreparedImage, RowId
 from pipeline.engine.calls import Calls, Question, Unasked
@@ -124,7 +124,7 @@ class Flow:
                             with self._stop.waiting():
                                 await self._take_in(questions_in, finished_in)
                     if not self._stop.draining:
-                        for outcome in self._calls.released(at_the_end=True):
+                        for outcome in self._calls.released():
                             await _hand_over(outcome, finished_in)
         if self._stop.error is not None:
             raise self._stop.error
@@ -222,13 +222,10 @@ class Flow:
             async for question in questions:
                 try:
                     outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
-                except ServerError as error:
-                    self._stop.fail(error)
-                    continue
                 finally:
                     question.hold.give(question.weight)
-                for settled in [*self._calls.released(), *([outcome] if outcome is not None else [])]:
-                    await _hand_over(settled, finished)
+                if outcome is not None:
+                    await _hand_over(outcome, finished)
 
     async def _record(self, finished: MemoryObjectReceiveStream[Outcome]) -> None:
         """The second shield: what was handed over is committed, whatever happens to the calls."""

@@ -86,7 +86,7 @@ class Listing:
 
     def columns(self) -> list[Column]:
         """One type per kept column that holds all of its values: text where they differ."""
-        return [Column(name, _common(self._types[name])) for name in self._keep]
+        return [Column(name, _type_for_all(self._types[name])) for name in self._keep]
 
     def read(self, shard: int, rows: Iterable[Placed], kept: list[Column]) -> Iterator[ManifestRow]:
         """Planned rows, each read again at its place in the file."""
@@ -201,7 +201,7 @@ def _type(value: object) -> ColumnType:
     return "string"
 
 
-def _common(types: set[ColumnType]) -> ColumnType:
+def _type_for_all(types: set[ColumnType]) -> ColumnType:
     if len(types) == 1:
         return next(iter(types))
     return "float" if types == {"int", "float"} else "string"
