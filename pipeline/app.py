@@ -112,7 +112,11 @@ def _open(config: Config, output: Output, run_id: str, transport: AiohttpTranspo
     if recovery.frames:
         log.info("run.resumed", frames=recovery.frames, restored=recovery.restored)
     for segment in recovery.damaged:
-        log.error("journal.damaged", segment=segment, effect="answers behind the damage are asked again")
+        log.error(
+            "journal.damaged",
+            segment=segment,
+            effect="what stands behind the damage is asked again; the file is kept, move it away",
+        )
     plan = grow_plan(plan, units, list(tasks), ledger.settled, output.scratch)
     _log_plan(plan)
     output.record_config(merge_fingerprints(old, new))

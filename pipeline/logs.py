@@ -16,7 +16,7 @@ def set_up(*, for_machine: bool, verbose: bool) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=for_machine),
+            structlog.processors.TimeStamper(fmt="iso" if for_machine else "%H:%M:%S", utc=for_machine),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.core.errors import REPAIRABLE, CallError, ItemError
 from pipeline.core.ports import Provider, Task
@@ -22,7 +22,15 @@ class Settler:
         """Where the question stands after this frame. Depends on bytes alone, so that replay agrees with life."""
         if frame.problem is not None:
             # A paid answer that could not be used says more than the error that ended its repair.
-            failure = life.unusable or _failure(frame, frame.problem, life.spent, None)
+            failure = _failure(frame, frame.problem, life.spent, None)
+            if life.unusable is not None:
+                ended = replace(
+                    life.unusable.envelope,
+                    attempts=frame.attempts,
+                    finished_at=frame.received_at,
+                    run_id=frame.run_id,
+                )
+                failure = replace(life.unusable, envelope=ended)
             return Life(life.spent, life.unusable, failure)
         task = self.tasks[frame.row.task]
         try:

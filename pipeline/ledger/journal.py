@@ -39,6 +39,8 @@ class Journal:
         self._offset = 0
         self._appended = 0
         self._synced = 0
+        self._damaged: set[int] = set()
+        """Segments with a hole: kept for a person to look at, for there may be answers behind it."""
         self._broken: LedgerError | None = None
         """Why no sync can be trusted any more."""
 
@@ -53,6 +55,8 @@ class Journal:
                 for item in replay(path):
                     if isinstance(item, Frame):
                         _note(rows, item.row)
+                    elif item.damaged:
+                        self._damaged.add(int(path.stem))
                     yield path, item
             except OSError as error:
                 raise LedgerError(f"Cannot read the journal {path}: {error.strerror}.") from None
@@ -114,7 +118,8 @@ class Journal:
                     rows[task, shard] -= ordinals
                     if not rows[task, shard]:
                         del rows[task, shard]
-            emptied = [number for number, rows in self._segments.items() if not rows and number != self._active()]
+            kept = {self._active(), *self._damaged}
+            emptied = [number for number, rows in self._segments.items() if not rows and number not in kept]
             for number in emptied:
                 del self._segments[number]
         for number in emptied:

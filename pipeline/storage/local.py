@@ -32,7 +32,7 @@ class LocalFetcher:
             try:
                 info = os.fstat(descriptor)
                 if not stat.S_ISREG(info.st_mode):
-                    raise ItemError("fetch_failed", f"{row.uri} is not a regular file")
+                    raise ItemError("not_found", f"{row.uri} is not a file but a folder, a pipe or a device")
                 if info.st_size > MAX_SOURCE_BYTES:
                     raise ItemError(
                         "too_large", f"{row.uri} has {info.st_size:,} bytes; the limit is {MAX_SOURCE_BYTES:,}"

@@ -95,6 +95,7 @@ def test_a_repair_that_fails_leaves_the_paid_answer_as_the_failure() -> None:
     failure = world.outcome("caption/1-0")
     assert isinstance(failure, Failure)
     assert (failure.problem.kind, failure.envelope.raw_text, failure.envelope.cost_usd) == ("cut", "cut", PRICE)
+    assert failure.envelope.attempts == 3
 
 
 def test_a_200_without_a_completion_is_journaled_and_tried_again() -> None:

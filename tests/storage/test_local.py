@@ -51,7 +51,7 @@ def test_what_is_no_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     before = open_descriptors()
     for path in (tmp_path, tmp_path / "pipe.jpg", Path("/dev/zero")):
-        assert refused(path) == ("fetch_failed", "the picture is not a regular file")
+        assert refused(path) == ("not_found", "the picture is not a file but a folder, a pipe or a device")
     assert open_descriptors() == before, "a listing full of folders must not use up the open files"
 
 
