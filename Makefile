@@ -1,6 +1,8 @@
 # Two commands on a fresh machine with Python 3.11 or later and make: `make run` and `make test`.
 VENV ?= .venv
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+# The first that runs and is new enough: a name on the path may be a shim without a Python behind it.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && echo $$name && break; done)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 RUN := $(BIN)/vlm-batch run
@@ -48,9 +50,7 @@ clean: ## Delete environments and caches; outputs stay, they were paid for
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found."; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older. Set PYTHON=/path/to/python."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found. Set PYTHON=/path/to/python."; exit 1; }
 	@echo "Creating the environment $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
