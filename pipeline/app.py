@@ -1,4 +1,4 @@
-"""Runs a configuration: opens the output, grows the plan, lets the flow work, and reports. The rooms meet here."""
+"""Runs a configuration: opens the output, lets the flow work, and reports. The rooms meet here."""
 
 from __future__ import annotations
 
@@ -15,28 +15,22 @@ import anyio
 import orjson
 import structlog
 from anyio.to_thread import run_sync
-from pyroaring import BitMap
 
 from pipeline import __version__
-from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
+from pipeline.compose import open_provider
 from pipeline.config import Config
-from pipeline.core.errors import ConfigError, ManifestError
 from pipeline.embedded.child import running_server
 from pipeline.engine.flow import Flow, Parts, Settings
 from pipeline.engine.retry import RetryPolicy
-from pipeline.engine.settle import Settler
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 from pipeline.images.budget import ByteBudget
 from pipeline.images.prepare import ImagePreparer
-from pipeline.ledger.ledger import OutputLedger, open_ledger
-from pipeline.ledger.output import Output, merge_fingerprints, refuse_changes
-from pipeline.manifests.open import open_manifest
-from pipeline.manifests.plan import Plan, PlannedManifest, grow_plan, load_plan
-from pipeline.manifests.unit import Unit
+from pipeline.ledger.output import Output
+from pipeline.opening import Opened, open_output
 from pipeline.pacing.admission import Admission
 from pipeline.providers.dialects import DIALECTS
-from pipeline.reporting.card import CardTask, card
+from pipeline.reporting.card import OURS, CardTask, card
 from pipeline.reporting.progress import report_progress
 from pipeline.reporting.totals import TaskTotals, read_totals, shares, summary
 from pipeline.storage.http import AiohttpTransport
@@ -58,19 +52,6 @@ class Report:
     folders: Sequence[Path]
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """An output under its lock, with its plan grown to today's manifest."""
-
-    output: Output
-    tasks: Mapping[str, OpenTask]
-    ledger: OutputLedger
-    source: PlannedManifest
-
-    def left(self) -> int:
-        return sum(self.ledger.left(shard) for shard in self.source.shards)
-
-
 async def run(config: Config, *, limit: int | None = None, for_machine: bool = True) -> Report:
     """Run or resume. Raises ConfigError, HeldError, RunError (alone or in an ExceptionGroup)."""
     started = time.monotonic()
@@ -81,10 +62,11 @@ async def run(config: Config, *, limit: int | None = None, for_machine: bool = T
         with output.lock():
             transport = AiohttpTransport()
             try:
-                opened = await run_sync(_open, config, output, run_id, transport)
+                opened = await run_sync(open_output, config, output, run_id, transport)
                 try:
+                    if opened.left():
+                        output.take_back_success()
                     if opened.left() and not stop.draining:
-                        output.success.unlink(missing_ok=True)
                         await _work(config, opened, stop, stats, run_id, transport, limit, for_machine=for_machine)
                     return await run_sync(_finish, config, opened, stop, stats, time.monotonic() - started)
                 finally:
@@ -93,60 +75,9 @@ async def run(config: Config, *, limit: int | None = None, for_machine: bool = T
                 await transport.aclose()
 
 
-def _open(config: Config, output: Output, run_id: str, transport: AiohttpTransport) -> _Opened:
-    old, new = output.newest_config(), record_of(config)
-    if old is not None:
-        refuse_changes(old, new, output.root)
-    tasks = open_tasks(config)
-    units = _units(config, output)
-    plan = load_plan(output.plan)
-    if plan.generation == 0:  # a new output: nothing can be settled, and the plan says which columns are kept
-        if not any(True for unit in units for _ in unit.rows()):
-            raise ConfigError([f"manifest.path: no picture is found in {config.manifest.path}"])
-        plan = grow_plan(plan, units, list(tasks), lambda *_: BitMap(), output.scratch)
-    schemas = open_schemas(tasks, plan.kept or [])
-    # Reading answers needs no server: recovery works before one is there.
-    reader = open_provider(config, config.provider.base_url or "", transport)
-    settler = Settler(tasks, reader, config.retry.repairs)
-    ledger, recovery = open_ledger(output, schemas, run_id, settler.settle)
-    if recovery.frames:
-        log.info("run.resumed", frames=recovery.frames, restored=recovery.restored)
-    for segment in recovery.damaged:
-        log.error(
-            "journal.damaged",
-            segment=segment,
-            effect="what stands behind the damage is asked again; the file is kept, move it away",
-        )
-    plan = grow_plan(plan, units, list(tasks), ledger.settled, output.scratch)
-    _log_plan(plan)
-    output.record_config(merge_fingerprints(old, new))
-    ledger.plan(plan.active, plan.retired)
-    return _Opened(output, tasks, ledger, PlannedManifest(plan, {unit.name: unit for unit in units}))
-
-
-def _units(config: Config, output: Output) -> list[Unit]:
-    """What the manifest's path names today. Raises ConfigError: the path or the columns it needs are not there."""
-    try:
-        return open_manifest(
-            config.manifest.path,
-            image=config.manifest.image,
-            key=config.manifest.key,
-            keep=config.manifest.keep,
-            context=tuple({name: None for task in config.tasks for name in task.context}),
-            avoid=output.root,
-        )
-    except ManifestError as error:
-        raise ConfigError([str(error)]) from None
-
-
-def _log_plan(plan: Plan) -> None:
-    if plan.new_rows or plan.vanished:
-        log.info("manifest.planned", new_rows=plan.new_rows, vanished=plan.vanished, generation=plan.generation)
-
-
 async def _work(
     config: Config,
-    opened: _Opened,
+    opened: Opened,
     stop: Stop,
     stats: Stats,
     run_id: str,
@@ -164,6 +95,7 @@ async def _work(
         repairs=config.retry.repairs,
         limit=limit,
         keep=config.manifest.keep,
+        proven=any(sums["data"] for sums in opened.ledger.totals().values()),
         policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds),
     )
     log.info("run.started", to_do=stats.to_do, output=str(opened.output.root), run_id=run_id)
@@ -193,7 +125,7 @@ async def _server(config: Config, stop: Stop) -> AsyncIterator[str]:
         yield base_url
 
 
-def _finish(config: Config, opened: _Opened, stop: Stop, stats: Stats, seconds: float) -> Report:
+def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: float) -> Report:
     """Commit what is left, write what is derived, and judge."""
     ledger, output = opened.ledger, opened.output
     ledger.commit(everything=True)
@@ -210,7 +142,9 @@ def _finish(config: Config, opened: _Opened, stop: Stop, stats: Stats, seconds: 
         )
         for name, task in opened.tasks.items()
     ]
-    replace(output.root / "README.md", card(entries, __version__).encode(), output.scratch)
+    readme = output.root / "README.md"
+    if not readme.exists() or OURS in readme.read_text(encoding="utf-8", errors="replace"):
+        replace(readme, card(entries, __version__).encode(), output.scratch)
     replace(output.root / "summary.json", content, output.scratch)
     exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats)
     if exit_code == 0 and left == 0 and ledger.retryable() == 0 and not output.success.exists():

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from pipeline import __version__
 from pipeline.config import Config, Manifest, Provider, Run
 from pipeline.config import Task as TaskConfig
@@ -24,7 +22,6 @@ from pipeline.providers.usage import Prices
 from pipeline.storage.http import AiohttpTransport
 from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
 
-log = structlog.get_logger()
 REQUEST_SECONDS = 600.0
 """How long one request may take in all: a page of dense text on a busy server takes minutes."""
 
@@ -117,10 +114,6 @@ def open_schemas(tasks: Mapping[str, OpenTask], kept: Sequence[Column]) -> dict[
             schemas[name] = task_schema(task.definition.columns, kept)
         except ValueError as error:
             problems.append(f"tasks.{name}: {error}")
-            continue
-        for column, written in schemas[name].kept_names.items():
-            if column != written:
-                log.info("output.column_renamed", task=name, column=column, written_as=written)
     if problems:
         raise ConfigError(problems)
     return schemas

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 _UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -23,13 +24,21 @@ def _bytes(value: object) -> object:
         return value
     if match[2] not in _UNITS:
         raise ValueError(f"unknown unit {match[2]!r}; write for example '256 MiB'")
-    return int(float(match[1]) * _UNITS[match[2]])
+    return int(Decimal(match[1]) * _UNITS[match[2]])
 
 
 class Section(BaseModel):
     """A table of the file: frozen, and closed to unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _no_nul(cls, value: object) -> object:
+        texts = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ValueError("a NUL character can stand in no name, path or prompt")
+        return value
 
 
 class Run(Section):
@@ -76,7 +85,7 @@ class Task(Section):
     model: str | None = None
     prompt: str | None = Field(None, min_length=1)
     prompt_file: str | None = None
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1, le=2**31)
     labels: tuple[str, ...] | None = Field(None, min_length=1)
 
     @property
@@ -90,7 +99,7 @@ class Limits(Section):
 
     concurrency: int = Field(16, ge=1, le=4096)
     requests_per_minute: float | None = Field(None, gt=0)
-    bytes_in_flight: Annotated[int, BeforeValidator(_bytes)] = Field(256 * 2**20, ge=2**20)
+    bytes_in_flight: Annotated[int, BeforeValidator(_bytes)] = Field(256 * 2**20, ge=2**20, le=2**50)
 
 
 class Retry(Section):

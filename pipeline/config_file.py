@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pipeline.config import Config, Images, Limits, Manifest, Provider, Retry, Run, Section, Task
 from pipeline.core.errors import ConfigError
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _SECTIONS: dict[str, type[Section]] = {
     "run": Run,
@@ -72,7 +72,10 @@ def load_config(
 def read_key(provider: Provider, default_env: str | None) -> tuple[str | None, list[str]]:
     """The API key, and what is wrong with where it should be. `default_env` is the dialect's variable."""
     if provider.api_key_file:
-        path = Path(provider.api_key_file).expanduser()
+        try:
+            path = Path(provider.api_key_file).expanduser()
+        except RuntimeError as error:  # ~name of nobody
+            return None, [f"provider.api_key_file: {provider.api_key_file}: {error}"]
         try:
             mode = path.stat().st_mode
             if stat.S_IMODE(mode) & 0o077:
@@ -158,14 +161,23 @@ def _provider_problems(provider: Provider, dialects: Sequence[str]) -> list[str]
         nearest = _nearest(provider.dialect, dialects)
         problems.append(f"provider.dialect: there is no dialect {provider.dialect!r}{nearest}")
     if provider.base_url is not None:
-        parts = urlsplit(provider.base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            problems.append("provider.base_url: expected an address such as http://localhost:8000/v1")
-        elif parts.username or parts.password:
-            problems.append("provider.base_url: must not hold a password; use provider.api_key_env")
+        problems += _address_problems(provider.base_url)
     if provider.api_key_env and provider.api_key_file:
         problems.append("provider: api_key_env and api_key_file exclude each other")
     return problems
+
+
+def _address_problems(address: str) -> list[str]:
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number or too large, a bracket that is not closed
+        usable = None
+    if not usable or re.search(r"\s", address):
+        return ["provider.base_url: expected an address such as http://localhost:8000/v1"]
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return ["provider.base_url: must hold no password, query or fragment; use provider.api_key_env for a key"]
+    return []
 
 
 def _override(table: dict[str, Any], text: str) -> str | None:

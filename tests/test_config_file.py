@@ -173,7 +173,7 @@ def test_an_empty_prompt_file_is_refused(tmp_path: Path) -> None:
     ("written", "expected"),
     [
         ('base_url = "localhost:8000"', "provider.base_url: expected an address such as"),
-        ('base_url = "https://me:secret@host/v1"', "provider.base_url: must not hold a password"),
+        ('base_url = "https://me:secret@host/v1"', "provider.base_url: must hold no password"),
         ('api_key_env = "A"\napi_key_file = "b"', "provider: api_key_env and api_key_file exclude each other"),
     ],
 )

@@ -11,6 +11,14 @@ REFUSED_AFTER = 10
 _DOWN_STATUSES = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 
+def every_row_refused(count: int, words: str) -> ServerError:
+    """The end of a run in which no row was answered and `count` were refused in the same words."""
+    return ServerError(
+        f"The server refused {count} rows in the same words and has accepted none: {words}. This looks like the "
+        "configuration, not the pictures; the run stops here and its rows stay to do."
+    )
+
+
 class Breaker:
     """Watches the attempts of all rows together.
 
@@ -35,7 +43,7 @@ class Breaker:
         self._since = None
 
     def outage(self, error: CallError, now: float) -> bool:
-        """Whether this failed attempt shows an outage, which costs the row no attempt.
+        """Whether this failed attempt shows an outage: everybody waits, then one goes first.
 
         `now` is in seconds of any steady clock. Raises ServerError when the outage has outlasted our patience.
         """
@@ -54,6 +62,11 @@ class Breaker:
             )
         return True
 
+    def gave_up(self) -> None:
+        """A row has used up its attempts: the next rows are looked at afresh, for the fault may have been the row's."""
+        self._failures = 0
+        self._since = None
+
     def refused(self, error: CallError) -> None:
         """A row was refused for good. Raises ServerError when every row so far was, with the same words."""
         if self.has_answered:
@@ -61,7 +74,4 @@ class Breaker:
         self._refusals = self._refusals + 1 if error.message == self._refusal else 1
         self._refusal = error.message
         if self._refusals >= REFUSED_AFTER:
-            raise ServerError(
-                f"The server refused {self._refusals} rows in a row with the same words and has accepted none: "
-                f"{error.message}. This looks like the configuration, not the pictures; the run stops here."
-            )
+            raise every_row_refused(self._refusals, error.message)

@@ -16,7 +16,7 @@ import structlog
 from pipeline.core.errors import CallError, ItemError, ServerError
 from pipeline.core.ports import Hold, Pacer, Provider
 from pipeline.core.types import Facts, Frame, Life, Outcome, Problem, Prompt, RowId
-from pipeline.engine.breaker import Breaker
+from pipeline.engine.breaker import Breaker, every_row_refused
 from pipeline.engine.retry import RetryPolicy, backoff
 from pipeline.engine.settle import Settler
 from pipeline.engine.shutdown import Stop
@@ -145,9 +145,18 @@ class Calls:
         self._withheld.append((unasked, tried.life, attempts.sent, tried.body))
         return True
 
-    def released(self) -> list[Outcome]:
-        """The refusals kept back, journaled now: calling is over and nothing stopped the run, so they are the rows'."""
+    def released(self, *, proven: bool) -> list[Outcome]:
+        """The refusals kept back, journaled now: calling is over and nothing stopped the run, so they are the rows'.
+
+        Unless they are all there is: several bad requests in the same words, none answered, and the output not
+        `proven` by an earlier answer. Then the configuration is to blame; the run stops, its rows stay to do.
+        """
         withheld, self._withheld = self._withheld, []
+        words = {row.error.message for row, *_ in withheld}
+        unclear = all(row.error.kind == "bad_request" for row, *_ in withheld)
+        if not (proven or self._breaker.has_answered) and len(withheld) > 1 and len(words) == 1 and unclear:
+            self._stop.fail(every_row_refused(len(withheld), words.pop()))
+            return []
         return [self.give_up(row, row.error, life, attempts, body) for row, life, attempts, body in withheld]
 
     def give_up(
@@ -221,7 +230,9 @@ class Calls:
     def _judge(self, error: CallError, attempts: _Attempts) -> float | None:
         """Seconds until the next attempt, None when there is none. Raises ServerError.
 
-        A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead.
+        A refusal by quota and a server that is not there cost no attempt: the shared gate makes everybody wait. In an
+        outage that can be reached (503, 504, dropped connections) the rows that go first are charged: should one of
+        them be what brings the server down, it comes to an end.
         """
         now = anyio.current_time()
         age_s = now - (attempts.first_at if attempts.first_at is not None else now)
@@ -229,9 +240,11 @@ class Calls:
             self._stats.refused_by_quota += 1
             self._pacer.refused(error.retry_after)
             return 0.0 if age_s < self._policy.total_seconds else None
-        if self._breaker.outage(error, now):
+        outage = self._breaker.outage(error, now)
+        if outage:
             self._pacer.unreachable()
-            return 0.0
+            if not error.reached:
+                return 0.0
         attempts.sent += 1
         if error.meaning.error_class == "row":
             self._pacer.answered()
@@ -242,6 +255,7 @@ class Calls:
             # The server threw away what its model wrote: bad luck once, the model's nature after that.
             return 0.0 if attempts.failed <= self._settler.repairs else None
         if not self._policy.allows(attempts.failed, age_s):
+            self._breaker.gave_up()
             return None
         self._stats.retries += 1
         wait_s = backoff(attempts.failed, error.retry_after, self._random)

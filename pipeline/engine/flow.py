@@ -61,6 +61,8 @@ class Settings:
     repairs: int = 1
     limit: int | None = None
     keep: tuple[str, ...] = ()
+    proven: bool = False
+    """Whether the output already holds an answer, got with this configuration."""
     policy: RetryPolicy = field(default_factory=RetryPolicy)
 
 
@@ -124,7 +126,7 @@ class Flow:
                             with self._stop.waiting():
                                 await self._take_in(questions_in, finished_in)
                     if not self._stop.draining:
-                        for outcome in self._calls.released():
+                        for outcome in self._calls.released(proven=self._settings.proven):
                             await _hand_over(outcome, finished_in)
         if self._stop.error is not None:
             raise self._stop.error

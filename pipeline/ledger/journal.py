@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pyroaring import BitMap
@@ -80,8 +81,9 @@ class Journal:
             if written < len(data):
                 raise OSError(28, os.strerror(28))
         except OSError as error:
-            os.ftruncate(descriptor, self._offset)
-            os.lseek(descriptor, self._offset, os.SEEK_SET)
+            with suppress(OSError):  # the first error is the one to tell; replay ends before a torn frame anyway
+                os.ftruncate(descriptor, self._offset)
+                os.lseek(descriptor, self._offset, os.SEEK_SET)
             raise write_error(error, path) from None
         self._offset += len(data)
         self._appended += 1
@@ -134,7 +136,7 @@ class Journal:
         return self._number if self._descriptor is not None else None
 
     def _files(self) -> list[Path]:
-        return [path for path in self._folder.iterdir() if path.suffix == SUFFIX]
+        return [path for path in self._folder.iterdir() if path.suffix == SUFFIX and path.stem.isdigit()]
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06}{SUFFIX}"

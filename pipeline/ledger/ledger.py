@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pyroaring import BitMap
 
+from pipeline.core.errors import LedgerError
 from pipeline.core.types import Failure, Frame, Life, Outcome, RowId, Shard
 from pipeline.ledger import parts
 from pipeline.ledger.journal import Journal
@@ -57,6 +58,21 @@ class OutputLedger:
             if row.shard in self._retired and life.unusable is not None:
                 del self._lives[row]
                 self.add(life.unusable)  # kept as what it is where it was paid for, else given up with the rest
+
+    def check(self, planned: Mapping[int, Shard]) -> None:
+        """Every row that has an outcome must be planned. Raises LedgerError: rows would be doubled or mixed up."""
+        rows = [*self._lives]
+        rows += [
+            RowId(task, shard, standing.settled.max())
+            for (task, shard), standing in self._standings.items()
+            if standing.settled
+        ]
+        for row in rows:
+            if row.shard not in planned or row.ordinal >= planned[row.shard].rows:
+                raise LedgerError(
+                    f"{self._output.root} holds answers of shard {row.shard} that its plan in {self._output.plan} does "
+                    "not know: files are missing there. Bring them back, or choose a new run.output."
+                )
 
     def settled(self, task: str, shard: int) -> BitMap:
         """The rows of a shard that would not be asked again of this task if the shard were retired."""

@@ -40,6 +40,11 @@ class Output:
         """The folder of a task's failure snapshots."""
         return self.root / "failures" / task
 
+    def holds_answers(self) -> bool:
+        """Whether anything was ever committed or journaled here."""
+        patterns = ("data/*/part-*.parquet", "failures/*/shard-*.parquet", "_run/journal/*.vlj")
+        return any(True for pattern in patterns for _ in self.root.glob(pattern))
+
     def lock(self) -> IO[str]:
         """Become the only writer until the returned file is closed or the process dies.
 
@@ -68,11 +73,19 @@ class Output:
         file.flush()
         return file
 
+    def take_back_success(self) -> None:
+        """There is work: nobody may read `_SUCCESS` until it is done. Raises LedgerError."""
+        try:
+            self.success.unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(error, self.success) from None
+
     def clear_scratch(self) -> None:
         """Delete what a killed process left half-written. Only the holder of the lock may."""
         if self.scratch.is_dir():
             for path in self.scratch.iterdir():
-                path.unlink()
+                if not path.is_dir():  # a folder is not of our making
+                    path.unlink()
 
     def newest_config(self) -> dict[str, Any] | None:
         """The configuration this output stands under, None for a new output. Raises LedgerError."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ def write(table: pa.Table, final: Path, scratch_folder: Path, run_id: str) -> Su
             # In the footer's key-value metadata alone; schema metadata would store the bitmap twice.
             writer.add_key_value_metadata(footer)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell; the next start clears the folder
+            scratch.unlink()
         raise write_error(error, final) from None
     if not publish(scratch, final):
         raise LedgerError(f"{final} exists already although this process holds the output.")

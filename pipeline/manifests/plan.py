@@ -98,19 +98,27 @@ class PlannedManifest:
 def load_plan(folder: Path) -> Plan:
     """Every generation committed so far. Raises ManifestError."""
     plan = Plan(folder)
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+    for path in sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []:
+        plan.generation += 1
+        if path.name != f"{plan.generation:06}.json":
+            raise ManifestError(f"{folder} has no generation {plan.generation}, but {path.name}. Was a file deleted?")
         try:
             record = orjson.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise ManifestError(f"Cannot read the plan {path}: {error}.") from None
-        plan.generation = int(path.stem)
-        plan.units = record["units"]
-        plan.kept = [Column(*column) for column in record["kept"]]
-        plan.retired.update(record["retired"])
-        for batch, (number, rows, unit, tasks) in enumerate(record["shards"]):
-            plan.shards[number] = Shard(number, rows, unit, tuple(tasks) if tasks is not None else None)
-            plan.places[number] = (plan.generation, batch)
+            plan.units = record["units"]
+            plan.kept = [Column(*column) for column in record["kept"]]
+            plan.retired.update(record["retired"])
+            for batch, (number, rows, unit, tasks) in enumerate(record["shards"]):
+                plan.shards[number] = Shard(number, rows, unit, tuple(tasks) if tasks is not None else None)
+                plan.places[number] = (plan.generation, batch)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ManifestError(f"Cannot read the plan {path}: {type(error).__name__} {error}.") from None
     return plan
+
+
+def is_outdated(plan: Plan, units: Sequence[Unit], tasks: Sequence[str]) -> bool:
+    """Whether `grow_plan` would write a new generation."""
+    changed = any(_changed(plan, unit.name, unit.fingerprint(), tasks) for unit in units)
+    return changed or bool({shard.unit for shard in plan.active} - {unit.name for unit in units})
 
 
 def grow_plan(plan: Plan, units: Sequence[Unit], tasks: Sequence[str], settled: Settled, scratch: Path) -> Plan:

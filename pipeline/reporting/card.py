@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+OURS = "Written by vlm-batch"
+"""Stands in every card: a README without it is somebody else's and is left alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardTask:
@@ -24,7 +27,7 @@ def card(tasks: Sequence[CardTask], version: str) -> str:
     parts = [
         f"{front}\n",
         "# Answers of vision-language models\n",
-        f"Written by vlm-batch {version}. Each task is a data set of its own, one row a picture.\n",
+        f"{OURS} {version}. Each task is a data set of its own, one row a picture.\n",
         "| task | kind | model | answer columns |",
         "|---|---|---|---|",
         *(f"| {task.name} | {task.kind} | {task.model} | {', '.join(task.columns)} |" for task in tasks),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.core.errors import ItemError, LedgerError
@@ -17,6 +18,8 @@ MAX_SOURCE_BYTES = 256 * 1024 * 1024
 """No picture file larger than this is read: a scan of a whole book page is 100 MB, a disk image is not a picture."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NEVER = {errno.ENAMETOOLONG, errno.ELOOP}
+"""No later run will find a file behind such a path."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -43,15 +46,18 @@ class LocalFetcher:
                 os.close(descriptor)  # here, since fdopen refuses a folder and would leave it open
         except (FileNotFoundError, NotADirectoryError):
             raise ItemError("not_found", f"there is no file {row.uri}") from None
+        except ValueError as error:  # a NUL byte in the path
+            raise ItemError("not_found", f"no file can have this name: {error}") from None
         except PermissionError:
             raise ItemError("forbidden", f"no permission to read {row.uri}") from None
-        except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-            raise ItemError("fetch_failed", f"cannot read {row.uri}: {reason(error)}") from None
+        except OSError as error:
+            kind = "not_found" if error.errno in _NEVER else "fetch_failed"
+            raise ItemError(kind, f"cannot read {row.uri[:300]}: {reason(error)}") from None
 
 
-def reason(error: OSError | ValueError) -> str:
+def reason(error: OSError) -> str:
     """The error in words, without paths or numbers that change from run to run."""
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+    return error.strerror or type(error).__name__
 
 
 def write_error(error: OSError, path: Path) -> LedgerError:
@@ -137,6 +143,7 @@ def _write_scratch(final: Path, content: bytes, scratch_folder: Path) -> Path:
     try:
         scratch.write_bytes(content)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell; the next start clears the folder
+            scratch.unlink()
         raise write_error(error, final) from None
     return scratch

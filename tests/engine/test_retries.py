@@ -172,8 +172,39 @@ def test_refusals_are_kept_back_until_a_row_is_answered_and_then_stand() -> None
     assert len(world.ledger.committed) == 12
 
 
-def test_a_few_refusals_and_no_answer_stand_at_the_end() -> None:
-    world = World(FakeSource({1: 3}), provider=FakeProvider(lambda *_: status(400, "bad picture")))
+def test_a_few_rows_all_refused_alike_are_a_first_try_with_a_wrong_configuration() -> None:
+    world = World(FakeSource({1: 3}), provider=FakeProvider(lambda *_: status(400, "unknown field max_tokens")))
+
+    async def main() -> None:
+        with pytest.raises(ServerError, match=r"refused 3 rows .* unknown field max_tokens"):
+            await world.flow().run()
+
+    run_virtual(main)
+    assert world.ledger.frames == []
+
+
+def test_rows_that_bring_the_server_down_come_to_an_end_and_the_others_are_answered() -> None:
+    down = CallError("connection", "connection lost", reached=True)
+
+    def script(name: str, number: int) -> Reply | Exception:
+        return status(503, "timed out") if name.endswith("-3") else down if name.endswith("-5") else ok()
+
+    world = World(FakeSource({1: 40}), provider=FakeProvider(script, lambda: 1.0))
+    seconds = run(world)
+    failed = {one.key: one for one in world.ledger.committed if isinstance(one, Failure)}
+    assert set(failed) == {"1-3", "1-5"}
+    assert failed["1-5"].problem.kind == "connection"
+    assert len(world.ledger.committed) == 40
+    assert all(one.envelope.attempts <= 6 for one in failed.values())
+    assert seconds < 600
+
+
+def test_a_few_refusals_stand_at_the_end_when_the_output_was_answered_before() -> None:
+    world = World(
+        FakeSource({1: 3}),
+        provider=FakeProvider(lambda *_: status(400, "bad picture")),
+        settings={"proven": True},
+    )
     run(world)
     assert [one.problem.kind for one in world.ledger.committed if isinstance(one, Failure)] == ["bad_request"] * 3
     assert all(one.envelope.attempts == 1 for one in world.ledger.committed)

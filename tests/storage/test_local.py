@@ -60,7 +60,7 @@ def test_what_is_no_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
     [
         (errno.EACCES, "forbidden", "no permission to read the picture"),
         (errno.EPERM, "forbidden", "no permission to read the picture"),
-        (errno.ELOOP, "fetch_failed", "cannot read the picture: Too many levels of symbolic links"),
+        (errno.ELOOP, "not_found", "cannot read the picture: Too many levels of symbolic links"),
         (errno.EIO, "fetch_failed", "cannot read the picture: Input/output error"),
         (errno.EMFILE, "fetch_failed", "cannot read the picture: Too many open files"),
     ],
@@ -82,8 +82,8 @@ def test_a_forbidden_picture(tmp_path: Path) -> None:
 
 
 def test_a_path_that_no_system_takes(tmp_path: Path) -> None:
-    assert refused("a\0b.jpg") == ("fetch_failed", "cannot read the picture: embedded null byte")
-    assert refused("x" * 300)[0] == "fetch_failed"
+    assert refused("a\0b.jpg") == ("not_found", "no file can have this name: embedded null byte")
+    assert refused("x" * 300)[0] == "not_found"
 
 
 def test_a_file_too_large_for_a_picture_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
