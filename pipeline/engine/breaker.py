@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pipeline.core.errors import CallError, ServerError
+from pipeline.core.types import RowId
 
 DOWN_AFTER = 5
-"""So many failures of one kind in a row, over all rows and with no answer between them, are the server's."""
+"""When so many different rows have failed and none was answered in between, it is the server's fault, not theirs."""
 REFUSED_AFTER = 10
 """So many rows refused with the same words before any was answered are a configuration."""
 _DOWN_STATUSES = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
@@ -31,7 +32,7 @@ class Breaker:
         self._first_patience_s = first_patience_s
         self.has_answered = False
         """Whether any row of this run was answered: until then a refusal may be the configuration's."""
-        self._failures = 0
+        self._failing: set[RowId] = set()
         self._since: float | None = None
         self._refusal: str | None = None
         self._refusals = 0
@@ -39,20 +40,21 @@ class Breaker:
     def answered(self) -> None:
         """The server answered a row: it is there, and it accepts what we send."""
         self.has_answered = True
-        self._failures = self._refusals = 0
+        self._failing.clear()
+        self._refusals = 0
         self._since = None
 
-    def outage(self, error: CallError, now: float) -> bool:
-        """Whether this failed attempt shows an outage: everybody waits, then one goes first.
+    def outage(self, row: RowId, error: CallError, now: float) -> bool:
+        """Whether this failed attempt shows an outage, which costs the row no attempt.
 
         `now` is in seconds of any steady clock. Raises ServerError when the outage has outlasted our patience.
         """
         if not (error.kind in {"connection", "timeout"} or error.status in _DOWN_STATUSES):
             return False
-        self._failures += 1
+        self._failing.add(row)
         if self._since is None:
             self._since = now
-        if error.reached and self._failures < DOWN_AFTER:
+        if error.reached and len(self._failing) < DOWN_AFTER:
             return False
         fresh = not self.has_answered and not error.reached
         if now - self._since >= (self._first_patience_s if fresh else self._patience_s):
@@ -61,11 +63,6 @@ class Breaker:
                 "Nothing is lost; when it is back, run the same command again."
             )
         return True
-
-    def gave_up(self) -> None:
-        """A row has used up its attempts: the next rows are looked at afresh, for the fault may have been the row's."""
-        self._failures = 0
-        self._since = None
 
     def refused(self, error: CallError) -> None:
         """A row was refused for good. Raises ServerError when every row so far was, with the same words."""

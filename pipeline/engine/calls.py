@@ -113,7 +113,7 @@ class Calls:
                 return None
             try:
                 tried = await self._try(question, body, attempts, life)
-                wait_s = None if tried.error is None else self._judge(tried.error, attempts)
+                wait_s = None if tried.error is None else self._judge(question.row, tried.error, attempts)
             except ServerError as error:
                 # Before the slot is given back: nobody may go next with a request that cannot succeed.
                 self._stop.fail(error)
@@ -227,12 +227,10 @@ class Calls:
         self._breaker.answered()
         return _Tried(settled)
 
-    def _judge(self, error: CallError, attempts: _Attempts) -> float | None:
+    def _judge(self, row: RowId, error: CallError, attempts: _Attempts) -> float | None:
         """Seconds until the next attempt, None when there is none. Raises ServerError.
 
-        A refusal by quota and a server that is not there cost no attempt: the shared gate makes everybody wait. In an
-        outage that can be reached (503, 504, dropped connections) the rows that go first are charged: should one of
-        them be what brings the server down, it comes to an end.
+        A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead.
         """
         now = anyio.current_time()
         age_s = now - (attempts.first_at if attempts.first_at is not None else now)
@@ -240,11 +238,9 @@ class Calls:
             self._stats.refused_by_quota += 1
             self._pacer.refused(error.retry_after)
             return 0.0 if age_s < self._policy.total_seconds else None
-        outage = self._breaker.outage(error, now)
-        if outage:
+        if self._breaker.outage(row, error, now):
             self._pacer.unreachable()
-            if not error.reached:
-                return 0.0
+            return 0.0
         attempts.sent += 1
         if error.meaning.error_class == "row":
             self._pacer.answered()
@@ -255,7 +251,6 @@ class Calls:
             # The server threw away what its model wrote: bad luck once, the model's nature after that.
             return 0.0 if attempts.failed <= self._settler.repairs else None
         if not self._policy.allows(attempts.failed, age_s):
-            self._breaker.gave_up()
             return None
         self._stats.retries += 1
         wait_s = backoff(attempts.failed, error.retry_after, self._random)

@@ -1,0 +1,50 @@
+"""Opening an output: in which order its files change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import opening
+from pipeline.compose import read_config
+from pipeline.ledger.output import Output
+from pipeline.storage.http import AiohttpTransport
+from tests.support.pictures import write_pictures
+
+CONFIG = """
+[run]
+output = "out"
+[manifest]
+path = "pictures"
+[provider]
+dialect = "vllm"
+model = "m"
+[[tasks]]
+kind = "caption"
+"""
+
+
+def test_success_is_gone_before_the_plan_says_that_there_is_more_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "pictures", 2)
+    (tmp_path / "config.toml").write_text(CONFIG)
+    config, output = read_config(tmp_path / "config.toml", []), Output(Path("out"))
+    opening.open_output(config, output, "run-1", AiohttpTransport()).ledger.close()
+    output.success.write_text("{}")
+    opening.open_output(config, output, "run-2", AiohttpTransport()).ledger.close()
+    assert output.success.exists(), "nothing is new: nobody may touch it"
+
+    write_pictures(tmp_path / "pictures", 3)
+    stood: list[bool] = []
+
+    def killed(*_: object) -> None:
+        stood.append(output.success.exists())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opening, "grow_plan", killed)
+    with pytest.raises(KeyboardInterrupt):
+        opening.open_output(config, output, "run-3", AiohttpTransport())
+    assert stood == [False]
