@@ -277,3 +277,41 @@ def test_a_key_in_the_wrong_place_is_not_echoed(tmp_path: Path, monkeypatch: pyt
     assert problems(tmp_path, with_key) == ["provider.api_key: there is no such key; did you mean 'api_key_env'?"]
     with_key = MINIMAL.replace('dialect = "vllm"', f'dialect = "vllm"\napi_key_env = ["{secret}"]')
     assert problems(tmp_path, with_key) == ["provider.api_key_env: input should be a valid string"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://[::1",
+        "http://localhost:abc/v1",
+        "http://localhost:99999/v1",
+        "http://local host/v1",
+        "http://h/v1?key=x",
+    ],
+)
+def test_an_address_that_is_none_is_told_at_once(tmp_path: Path, address: str) -> None:
+    (told,) = problems(tmp_path, MINIMAL, f'provider.base_url="{address}"')
+    assert told.startswith("provider.base_url: ")
+    assert "key=x" not in told
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "tasks.0.max_tokens=99999999999999999999",
+        "limits.bytes_in_flight=9999999999999999999999999",
+        f"limits.bytes_in_flight={'9' * 400} MiB",
+        f"tasks.0.name={'a' * 230}",
+        'run.output="a\\u0000b"',
+        'manifest.keep=["a\\u0000b"]',
+    ],
+)
+def test_odd_values_are_told_at_once(tmp_path: Path, setting: str) -> None:
+    (told,) = problems(tmp_path, MINIMAL, setting)
+    assert told.startswith(setting.split("=", maxsplit=1)[0])
+
+
+def test_a_key_file_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    key, (told,) = read_key(Provider(dialect="openai", api_key_file="~nobody-of-this-name/key"), None)
+    assert key is None
+    assert told.startswith("provider.api_key_file: ~nobody-of-this-name/key")

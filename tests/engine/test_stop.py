@@ -125,7 +125,7 @@ async def _disturbed(world: World, chance: random.Random) -> list[BaseException]
         world.stop.abort()
 
     if place != "time":
-        _abort_at(world, place, chance.randint(1, 25))
+        _abort_at(world, place, chance.randint(1, 15))
     try:
         async with anyio.create_task_group() as group:
             if place == "time":
@@ -176,7 +176,7 @@ def _world(chance: random.Random) -> World:
         return ok("cut" if draw < 0.2 else "ok")
 
     fatal = chance.choice(["none", "none", "bug", "server", "manifest", "append", "commit", "sync"])
-    rows = chance.randint(5, 30)
+    rows = chance.randint(4, 16)
     source = FakeSource({1: rows, 2: rows}, fails_at=chance.randint(0, rows) if fatal == "manifest" else None)
     quick = chance.random() < 0.4  # answers come faster than the recorder takes them
     provider = FakeProvider(script, lambda: 0.0 if quick else chance.uniform(0, 0.04))
@@ -215,7 +215,7 @@ def test_random_drains_aborts_and_fatal_errors_lose_no_completed_answer() -> Non
         ends[" ".join(sorted(type(error).__name__ for error in errors)) or "none"] += 1
     gc.collect()  # a stream end that nobody closed would warn here, and a warning is an error
     print(f"\n{RUNS} runs, {completed} completed answers, none lost; errors: {dict(ends)}")
-    assert completed > 5 * RUNS
+    assert completed > 3 * RUNS
     assert ends["none"] > RUNS / 4
 
 

@@ -89,32 +89,3 @@ def test_a_first_start_that_fails_does_not_fix_the_kept_columns(new_job: NewJob,
     job = new_job(2, env={"TEST_KEY": "has a blank"}, provider={"api_key_env": "TEST_KEY"})
     told(job.run(), 2, "API key")
     assert not (job.out / "_run" / "plan").exists()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "http://[::1",
-        "http://localhost:abc/v1",
-        "http://localhost:99999/v1",
-        "http://local host/v1",
-        "http://h/v1?key=x",
-    ],
-)
-def test_an_address_that_is_none_is_told_at_once(new_job: NewJob, fake_server: FakeServer, address: str) -> None:
-    told(new_job(1, provider={"base_url": address}).run(), 2, "provider.base_url")
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        "tasks.0.max_tokens=99999999999999999999",
-        "limits.bytes_in_flight=9999999999999999999999999",
-        f"limits.bytes_in_flight={'9' * 400} MiB",
-        f"tasks.0.name={'a' * 230}",
-        'run.output="a\\u0000b"',
-        "provider.api_key_file=~nobody-of-this-name/key",
-    ],
-)
-def test_odd_values_are_told_at_once(new_job: NewJob, fake_server: FakeServer, setting: str) -> None:
-    told(new_job(1).run("--set", setting), 2, setting.split("=", maxsplit=1)[0].rsplit(".", 1)[1])
