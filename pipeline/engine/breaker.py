@@ -40,9 +40,8 @@ class Breaker:
     def answered(self) -> None:
         """The server answered a row: it is there, and it accepts what we send."""
         self.has_answered = True
-        self._failing.clear()
         self._refusals = 0
-        self._since = None
+        self._alive()
 
     def outage(self, row: RowId, error: CallError, now: float) -> bool:
         """Whether this failed attempt shows an outage, which costs the row no attempt.
@@ -50,6 +49,7 @@ class Breaker:
         `now` is in seconds of any steady clock. Raises ServerError when the outage has outlasted our patience.
         """
         if not (error.kind in {"connection", "timeout"} or error.status in _DOWN_STATUSES):
+            self._alive()  # it refuses this row or asks for patience: it is there
             return False
         self._failing.add(row)
         if self._since is None:
@@ -63,6 +63,10 @@ class Breaker:
                 "Nothing is lost; when it is back, run the same command again."
             )
         return True
+
+    def _alive(self) -> None:
+        self._failing.clear()
+        self._since = None
 
     def refused(self, error: CallError) -> None:
         """A row was refused for good. Raises ServerError when every row so far was, with the same words."""

@@ -234,13 +234,13 @@ class Calls:
         """
         now = anyio.current_time()
         age_s = now - (attempts.first_at if attempts.first_at is not None else now)
+        if self._breaker.outage(row, error, now):
+            self._pacer.unreachable()
+            return 0.0
         if error.meaning.error_class == "quota":
             self._stats.refused_by_quota += 1
             self._pacer.refused(error.retry_after)
             return 0.0 if age_s < self._policy.total_seconds else None
-        if self._breaker.outage(row, error, now):
-            self._pacer.unreachable()
-            return 0.0
         attempts.sent += 1
         if error.meaning.error_class == "row":
             self._pacer.answered()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from pyroaring import BitMap
@@ -81,9 +80,11 @@ class Journal:
             if written < len(data):
                 raise OSError(28, os.strerror(28))
         except OSError as error:
-            with suppress(OSError):  # the first error is the one to tell; replay ends before a torn frame anyway
+            try:
                 os.ftruncate(descriptor, self._offset)
                 os.lseek(descriptor, self._offset, os.SEEK_SET)
+            except OSError:
+                self._end_segment()  # the torn frame stays its last: what comes now goes into a new one
             raise write_error(error, path) from None
         self._offset += len(data)
         self._appended += 1

@@ -150,7 +150,7 @@ def grow_plan(plan: Plan, units: Sequence[Unit], tasks: Sequence[str], settled: 
                 writer.add(row, unit.name, missing)
     if duplicates:
         raise ManifestError(
-            f"{len(duplicates)} keys stand more than once in the manifest, for example "
+            f"The manifest names keys more than once ({len(duplicates)} times too often), for example "
             f"{', '.join(repr(key) for key in duplicates[:3])}. Set manifest.key to a column that is unique."
         )
     before = {
@@ -239,10 +239,12 @@ class _GenerationWriter:
         except OSError as error:
             raise write_error(error, final) from None
         final.unlink(missing_ok=True)  # of a planning that was killed before it was committed: nothing refers to it
-        publish(self._path, final)
+        committed = publish(self._path, final)
         columns = [tuple(column) for column in kept]  # a named tuple is no JSON
         record = {"units": units, "kept": columns, "retired": retired, "shards": self._shards}
-        create(final.with_suffix(".json"), orjson.dumps(record), self._scratch)
+        committed = committed and create(final.with_suffix(".json"), orjson.dumps(record), self._scratch)
+        if not committed:
+            raise ManifestError(f"{final} or its record appeared while this process held the output.")
 
     def _flush(self, unit: str, tasks: tuple[str, ...] | None) -> None:
         rows = self._waiting.pop((unit, tasks))

@@ -242,6 +242,9 @@ def test_a_dropped_connection_counts_for_its_row_until_it_happens_to_several() -
     rows = [RowId("caption", 1, number) for number in range(DOWN_AFTER)]
     assert not any(breaker.outage(rows[0], dropped, float(n)) for n in range(20)), "one row is one row's bad luck"
     assert [breaker.outage(row, dropped, 30.0) for row in rows] == [False] * (DOWN_AFTER - 1) + [True]
+    for alive in (CallError("http_429", "slow down", 429), CallError("bad_request", "no", 400)):
+        assert not breaker.outage(rows[0], alive, 40.0)
+        assert not breaker.outage(rows[0], dropped, 5000.0), "the server spoke in between: no outage lasted so long"
     breaker.answered()
     assert not breaker.outage(rows[0], dropped, 100.0)
     assert not breaker.outage(rows[0], CallError("http_5xx", "it broke", 500), 100.0)

@@ -177,7 +177,7 @@ def test_bad_rows_of_a_listing_fail_alone_under_their_own_names(new_job: NewJob,
 
 def test_a_key_that_stands_twice(new_job: NewJob, fake_server: FakeServer) -> None:
     job = listing(new_job(2), [{"image": "00000.jpg"}, {"image": "00001.jpg"}, {"image": "00000.jpg"}])
-    told(job.run(), 1, "1 keys stand more than once", "'00000.jpg'", "manifest.key")
+    told(job.run(), 1, "names keys more than once", "'00000.jpg'", "manifest.key")
     assert fake_server.total == 0
 
 

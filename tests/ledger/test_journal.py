@@ -90,6 +90,29 @@ def test_a_failed_sync_is_never_tried_again(tmp_path: Path, monkeypatch: pytest.
     assert open_descriptors(tmp_path) == []
 
 
+def test_a_torn_frame_that_cannot_be_cut_off_stays_the_last_of_its_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, write = Journal(tmp_path), os.write
+    journal.append(answer(0))
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def short(descriptor: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", refused)
+        return write(descriptor, data[:20])
+
+    monkeypatch.setattr(os, "ftruncate", refused)
+    monkeypatch.setattr(os, "write", short)
+    with pytest.raises(LedgerError, match="Input/output error"):
+        journal.append(answer(1))
+    monkeypatch.undo()
+    journal.append(answer(2))  # another call that was answered in the same moment
+    journal.close()
+    assert [frames(tmp_path / name) for name in files(tmp_path)] == [[answer(0)], [answer(2)]]
+
+
 def test_a_full_segment_is_followed_by_the_next(tmp_path: Path) -> None:
     size = len(encode(answer(0)))
     journal = Journal(tmp_path, segment_bytes=2 * size)
