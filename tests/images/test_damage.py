@@ -166,7 +166,8 @@ def test_any_mutation_ends_as_a_picture_or_a_classed_failure(
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_at_all(source: bytes) -> None:
-    _outcome(source, JPEG_PNG, 1024)
+    found = _outcome(source, JPEG_PNG, 1024)
+    assert isinstance(found, PreparedImage) or found.meaning.stage == "prepare"
 
 
 @settings(max_examples=60, deadline=None)

@@ -131,9 +131,11 @@ def test_any_json_is_read_or_refused_as_one_of_our_errors(value: Any) -> None:
         try:
             answer = read(json.dumps(raw).encode())
         except CallError as error:
-            str(error).encode()
+            assert error.meaning.stage == "call"
+            assert str(error).encode(), "a message that can be written"
         else:
-            answer.text.encode()
+            assert isinstance(answer.text.encode(), bytes), "text that can be written"
+            assert answer.finish_reason is None or answer.finish_reason.encode() is not None
 
 
 @given(st.binary(max_size=100))

@@ -246,6 +246,7 @@ async def test_nothing_queues_inside(transport: AiohttpTransport) -> None:
         with anyio.fail_after(20):
             while server.in_flight < 150:
                 await anyio.lowlevel.checkpoint()
+        assert (server.in_flight, server.total) == (150, 150)
         group.cancel_scope.cancel()
 
 
@@ -273,7 +274,12 @@ async def test_closing_closes_everything() -> None:
 
 
 async def test_closing_before_the_first_request_is_nothing() -> None:
-    await AiohttpTransport().aclose()
+    transport = AiohttpTransport()
+    await transport.aclose()
+    await transport.aclose()
+    async with FakeServer(scripts.text("fine")) as server:
+        assert (await transport.handle_async_request(post(server))).status_code == 200, "opened when it is needed"
+    await transport.aclose()
 
 
 async def test_it_serves_an_httpx_client_too() -> None:

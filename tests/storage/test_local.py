@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -75,10 +78,27 @@ def test_what_the_system_refuses_has_a_kind(
     assert refused("a.jpg") == (kind, message)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; the mapping is tested above")
-def test_a_forbidden_picture(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").touch(mode=0)
-    assert refused(tmp_path / "a.jpg")[0] == "forbidden"
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything, so the test gives that up for a moment; anybody else stays who they are."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_forbidden_picture() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to others from the top on
+        Path(folder).chmod(0o755)
+        (Path(folder) / "shut.jpg").touch(mode=0o600)
+        (Path(folder) / "shut.jpg").chmod(0)
+        (Path(folder) / "open.jpg").write_bytes(b"picture")
+        with as_nobody():
+            assert LocalFetcher().fetch(row(Path(folder) / "open.jpg")) == b"picture"
+            assert refused(Path(folder) / "shut.jpg") == ("forbidden", "no permission to read the picture")
 
 
 def test_a_path_that_no_system_takes(tmp_path: Path) -> None:
