@@ -133,6 +133,5 @@ def record_of(config: Config) -> dict[str, Any]:
     return {
         "version": __version__,
         "fingerprints": {task.folder: config.fingerprint(task) for task in config.tasks},
-        "kept": sorted(config.manifest.keep),
         "config": config.model_dump(mode="json"),
     }

@@ -89,9 +89,8 @@ def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], u
         return grow_plan(plan, units, list(tasks), lambda *_: BitMap(), output.scratch)
     kept = sorted(column.name for column in plan.kept or [])
     if kept != sorted(config.manifest.keep):
-        raise ConfigError(
-            [f"manifest.keep: the columns of {output.root} are fixed as {kept}. Choose a new run.output."]
-        )
+        fixed = f"manifest.keep: the columns of {output.root} are fixed as {kept}"
+        raise ConfigError([f"{fixed}. Choose a new run.output, or set it back."])
     return plan
 
 

@@ -21,9 +21,9 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from anyio.to_thread import run_sync
 
-from pipeline.core.errors import KINDS, ItemError, ManifestError
+from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.ports import Budget, Fetcher, Hold, Ledger, Pacer, Preparer, Provider, Source, Task
-from pipeline.core.types import Facts, Failure, Frame, ManifestRow, Outcome, PreparedImage, RowId
+from pipeline.core.types import Facts, Frame, ManifestRow, Outcome, PreparedImage, RowId
 from pipeline.engine.calls import Calls, Question, Unasked
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.settle import Settler
@@ -237,8 +237,7 @@ class Flow:
                 syncing.start_soon(self._sync_regularly)
                 async with finished:
                     async for outcome in finished:
-                        stage = KINDS[outcome.problem.kind].stage if isinstance(outcome, Failure) else None
-                        self._stats.count(outcome, stage)
+                        self._stats.count(outcome)
                         if ledger.add(outcome):
                             await run_sync(ledger.commit)
                 syncing.cancel_scope.cancel()

@@ -28,18 +28,14 @@ class Stats:
     cached_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
-    reached_model: int = 0
-    """Rows that were asked or refused by the model: answers, and failures of the stages call and parse."""
 
-    def count(self, outcome: Outcome, stage: str | None) -> None:
-        """One more finished question; `stage` is where it failed, None for an answer."""
+    def count(self, outcome: Outcome) -> None:
+        """One more finished question."""
         envelope = outcome.envelope
         if isinstance(outcome, Failure):
             self.failed[outcome.id.task, outcome.problem.kind] += 1
         else:
             self.answered[outcome.id.task] += 1
-        if stage in {None, "call", "parse"}:
-            self.reached_model += 1
         self.prompt_tokens += envelope.prompt_tokens or 0
         self.cached_tokens += envelope.cached_tokens or 0
         self.completion_tokens += envelope.completion_tokens or 0

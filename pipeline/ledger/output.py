@@ -95,7 +95,7 @@ class Output:
         path = self.run / f"config-{number}.json"
         try:
             record: dict[str, Any] = orjson.loads(path.read_bytes())
-            if not isinstance(record, dict) or not {"fingerprints", "kept"} <= set(record):
+            if not isinstance(record, dict) or "fingerprints" not in record:
                 raise ValueError("it does not name the settings of its tasks")
         except (OSError, ValueError) as error:
             raise LedgerError(f"Cannot read {path}: {error}. The output's configuration is damaged.") from None
@@ -133,10 +133,6 @@ def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], root: Path) -
                 f"tasks.{task}: {', '.join(changed)} changed since {root} was created. Its answers were paid for under "
                 "the old setting. Choose a new run.output, or set it back."
             )
-    if old["kept"] != new["kept"]:
-        problems.append(
-            f"manifest.keep: the columns of {root} are fixed as {old['kept']}. Choose a new run.output, or set it back."
-        )
     if problems:
         raise ConfigError(problems)
 

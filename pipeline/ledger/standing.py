@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -122,7 +121,7 @@ class Standing:
     def write_parts(self, scratch: Path, run_id: str) -> Iterator[BitMap]:
         """Commit the waiting rows; yields the ordinals of each part once it is committed. Raises LedgerError."""
         while self.rows:
-            ordinals = sorted(islice(sorted(self.rows), PART_ROWS))
+            ordinals = sorted(self.rows)[:PART_ROWS]
             table = data_table(self.schema, (self.rows[ordinal] for ordinal in ordinals))
             path = parts.data_path(self.data_folder, self.shard, self.next_sequence)
             summary = parts.write(table, path, scratch, run_id)

@@ -117,8 +117,7 @@ def load_plan(folder: Path) -> Plan:
 
 def is_outdated(plan: Plan, units: Sequence[Unit], tasks: Sequence[str]) -> bool:
     """Whether `grow_plan` would write a new generation."""
-    changed = any(_changed(plan, unit.name, unit.fingerprint(), tasks) for unit in units)
-    return changed or bool({shard.unit for shard in plan.active} - {unit.name for unit in units})
+    return bool(_stale(plan, {unit.name: unit.fingerprint() for unit in units}, tasks))
 
 
 def grow_plan(plan: Plan, units: Sequence[Unit], tasks: Sequence[str], settled: Settled, scratch: Path) -> Plan:
@@ -127,11 +126,10 @@ def grow_plan(plan: Plan, units: Sequence[Unit], tasks: Sequence[str], settled: 
     Raises ManifestError: unreadable units, a key that stands twice.
     """
     fingerprints = {unit.name: unit.fingerprint() for unit in units}
-    changed = [unit for unit in units if _changed(plan, unit.name, fingerprints[unit.name], tasks)]
-    gone = {shard.unit for shard in plan.active} - set(fingerprints)
-    if not changed and not gone:
+    stale = _stale(plan, fingerprints, tasks)
+    if not stale:
         return plan
-    stale = gone | {unit.name for unit in changed}
+    changed = [unit for unit in units if unit.name in stale]
     retired = sorted(shard.number for shard in plan.active if shard.unit in stale)
     writer = _GenerationWriter(plan, scratch)
     known = _known(plan, tasks, settled, {*plan.retired, *retired})
@@ -169,6 +167,12 @@ def grow_plan(plan: Plan, units: Sequence[Unit], tasks: Sequence[str], settled: 
     return grown
 
 
+def _stale(plan: Plan, fingerprints: Mapping[str, str], tasks: Sequence[str]) -> set[str]:
+    """The units that are new, changed or gone, by name."""
+    gone = {shard.unit for shard in plan.active} - set(fingerprints)
+    return gone | {name for name, fingerprint in fingerprints.items() if _changed(plan, name, fingerprint, tasks)}
+
+
 def _changed(plan: Plan, name: str, fingerprint: str, tasks: Sequence[str]) -> bool:
     record = plan.units.get(name)
     if record is None or record["fingerprint"] != fingerprint:
@@ -197,7 +201,7 @@ def _merge_columns(units: Sequence[Unit]) -> list[Column]:
     """The kept columns over all units; a column whose type differs between them is text."""
     merged: dict[str, Column] = {}
     for unit in units:
-        for column in unit.columns() or []:
+        for column in unit.columns():
             before = merged.get(column.name, column)
             merged[column.name] = column if before == column else Column(column.name, "string")
     return list(merged.values())

@@ -39,7 +39,7 @@ class Unit(Protocol):
         """Every row in order. Blocking. Raises ManifestError."""
         ...
 
-    def columns(self) -> list[Column] | None:
+    def columns(self) -> list[Column]:
         """The types of the kept columns, once `rows` was read to its end."""
         ...
 

@@ -206,6 +206,14 @@ def test_a_kept_column_never_hides_an_answer(new_job: NewJob) -> None:
 # ---- the disk ----
 
 
+def test_the_columns_of_an_output_are_fixed(new_job: NewJob, fake_server: FakeServer) -> None:
+    job = listing(new_job(1, manifest_={"keep": ["stars"]}), [{"image": "00000.jpg", "stars": 5, "place": "x"}])
+    assert job.run().code == 0
+    told(job.run("--set", 'manifest.keep=["place"]'), 2, "manifest.keep", "fixed as ['stars']", "run.output")
+    assert [row["stars"] for row in job.rows()] == [5]
+    assert fake_server.total == 1
+
+
 def test_a_full_disk_loses_no_answer_that_was_kept(new_job: NewJob, fake_server: FakeServer) -> None:
     job = new_job(80, limits={"concurrency": 4})
     told(job.run(file_bytes=40_000), 1, "The disk is full, or a size limit is reached", "run the same command again")

@@ -64,7 +64,7 @@ def test_a_file_where_the_output_should_be(tmp_path: Path) -> None:
 
 
 def record(**tasks: dict[str, Any]) -> dict[str, Any]:
-    return {"version": "1", "fingerprints": tasks, "kept": [], "config": {}}
+    return {"version": "1", "fingerprints": tasks, "config": {}}
 
 
 CAPTION = {"kind": "caption", "model": "m", "temperature": 0.0, "labels": None}
@@ -111,11 +111,6 @@ def test_a_setting_that_is_new_to_the_product_counts_as_not_set(tmp_path: Path) 
     refuse_changes(record(caption=CAPTION), record(caption={**CAPTION, "schema": None}), tmp_path)
     with pytest.raises(ConfigError, match=r"tasks.caption: schema changed"):
         refuse_changes(record(caption=CAPTION), record(caption={**CAPTION, "schema": "a.json"}), tmp_path)
-
-
-def test_other_kept_columns_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"manifest.keep: the columns of .* are fixed as \[\]"):
-        refuse_changes(record(), {**record(), "kept": ["licence"]}, tmp_path)
 
 
 def test_a_task_more_or_less_is_no_change_and_is_remembered(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def keys(unit: Unit) -> list[str]:
 def scanned(unit: Unit, ordinals: Sequence[int] | None = None) -> list[ManifestRow]:
     """Plan a unit and read its rows (or those at `ordinals`) back, as two processes would."""
     placed = [Placed(ordinal, row.key, row.ref) for ordinal, row in enumerate(unit.rows())]
-    kept = unit.columns() or []
+    kept = unit.columns()
     return list(unit.read(1, [placed[ordinal] for ordinal in ordinals or range(len(placed))], kept))
 
 
