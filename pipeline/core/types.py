@@ -191,29 +191,18 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The columns that every row and failure carries beside its answer; None where unknown."""
+    """How a row ended: what every row and failure carries beside its facts; None where unknown.
 
-    shard: int
-    ordinal: int
+    `finished_at` is Unix time in seconds, `cost_usd` the sum over all answers to the row.
+    """
+
     run_id: str
     finished_at: float
     attempts: int
-    model: str
+    usage: Usage = Usage()
     raw_text: str | None = None
     finish_reason: str | None = None
     served_model: str | None = None
-    prompt_sha256: str | None = None
-    image_sha256: str | None = None
-    request_sha256: str | None = None
-    width: int | None = None
-    height: int | None = None
-    sent_width: int | None = None
-    sent_height: int | None = None
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    image_tokens: int | None = None
-    completion_tokens: int | None = None
-    reasoning_tokens: int | None = None
     cost_usd: float | None = None
     latency_ms: int | None = None
     request_id: str | None = None
@@ -225,11 +214,9 @@ class Row:
     """A usable answer, ready for a data part."""
 
     id: RowId
-    key: str
-    uri: str
+    facts: Facts
     answer: Answer
     envelope: Envelope
-    kept: Mapping[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +224,9 @@ class Failure:
     """A row that ended without a usable answer, ready for a failure snapshot."""
 
     id: RowId
-    key: str
-    uri: str
+    facts: Facts
     problem: Problem
     envelope: Envelope
-    kept: Mapping[str, Scalar]
 
 
 Outcome = Row | Failure

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.core.errors import REPAIRABLE, CallError, ItemError
 from pipeline.core.ports import Provider, Task
-from pipeline.core.types import Completion, Envelope, Facts, Failure, Frame, Life, Problem, Row, Spent, Usage
+from pipeline.core.types import Completion, Envelope, Failure, Frame, Life, Problem, Row, Spent, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,47 +50,22 @@ class Settler:
             failure = _failure(frame, problem, spent, completion)
             again = error.kind in REPAIRABLE and spent.answers <= self.repairs
             return Life(spent, failure, None if again else failure)
-        row = Row(
-            frame.row,
-            frame.facts.key,
-            frame.facts.uri,
-            answer,
-            _envelope(frame, spent, completion),
-            frame.facts.kept,
-        )
-        return Life(spent, None, row)
+        return Life(spent, None, Row(frame.row, frame.facts, answer, _envelope(frame, spent, completion)))
 
 
 def _failure(frame: Frame, problem: Problem, spent: Spent, completion: Completion | None) -> Failure:
-    facts = frame.facts
-    return Failure(frame.row, facts.key, facts.uri, problem, _envelope(frame, spent, completion), facts.kept)
+    return Failure(frame.row, frame.facts, problem, _envelope(frame, spent, completion))
 
 
 def _envelope(frame: Frame, spent: Spent, completion: Completion | None) -> Envelope:
-    facts: Facts = frame.facts
-    usage = completion.usage if completion else Usage()
     return Envelope(
-        shard=frame.row.shard,
-        ordinal=frame.row.ordinal,
         run_id=frame.run_id,
         finished_at=frame.received_at,
         attempts=frame.attempts,
-        model=facts.model,
+        usage=completion.usage if completion else Usage(),
         raw_text=((completion.text or completion.refusal or "") if completion else None),
         finish_reason=completion.finish_reason if completion else None,
         served_model=completion.served_model if completion else None,
-        prompt_sha256=facts.prompt_sha256,
-        image_sha256=facts.image_sha256,
-        request_sha256=facts.request_sha256,
-        width=facts.width,
-        height=facts.height,
-        sent_width=facts.sent_width,
-        sent_height=facts.sent_height,
-        prompt_tokens=usage.prompt_tokens,
-        cached_tokens=usage.cached_tokens,
-        image_tokens=usage.image_tokens,
-        completion_tokens=usage.completion_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
         cost_usd=spent.cost_usd,
         latency_ms=frame.latency_ms,
         request_id=frame.request_id,

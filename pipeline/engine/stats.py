@@ -31,15 +31,15 @@ class Stats:
 
     def count(self, outcome: Outcome) -> None:
         """One more finished question."""
-        envelope = outcome.envelope
+        usage = outcome.envelope.usage
         if isinstance(outcome, Failure):
             self.failed[outcome.id.task, outcome.problem.kind] += 1
         else:
             self.answered[outcome.id.task] += 1
-        self.prompt_tokens += envelope.prompt_tokens or 0
-        self.cached_tokens += envelope.cached_tokens or 0
-        self.completion_tokens += envelope.completion_tokens or 0
-        self.cost_usd += envelope.cost_usd or 0.0
+        self.prompt_tokens += usage.prompt_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
+        self.completion_tokens += usage.completion_tokens or 0
+        self.cost_usd += outcome.envelope.cost_usd or 0.0
 
     @property
     def finished(self) -> int:

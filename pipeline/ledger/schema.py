@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.core.errors import KINDS
-from pipeline.core.types import Column, Envelope, Failure, Row
+from pipeline.core.types import Column, Failure, Outcome, Row
 
 _TYPES: Mapping[str, Any] = {
     "string": pa.string(),
@@ -34,32 +35,34 @@ _FAILURE = (
     ("message", pa.string()),
 )
 _ENVELOPE = (
-    ("raw_text", pa.string()),
-    ("finish_reason", pa.string()),
-    ("model", pa.string()),
-    ("served_model", pa.string()),
-    ("prompt_sha256", pa.string()),
-    ("image_sha256", pa.string()),
-    ("request_sha256", pa.string()),
-    ("width", pa.int32()),
-    ("height", pa.int32()),
-    ("sent_width", pa.int32()),
-    ("sent_height", pa.int32()),
-    ("prompt_tokens", pa.int64()),
-    ("cached_tokens", pa.int64()),
-    ("image_tokens", pa.int64()),
-    ("completion_tokens", pa.int64()),
-    ("reasoning_tokens", pa.int64()),
-    ("cost_usd", pa.float64()),
-    ("attempts", pa.int32()),
-    ("latency_ms", pa.int64()),
-    ("request_id", pa.string()),
-    ("dedup_of", pa.string()),
-    ("finished_at", pa.timestamp("us", "UTC")),
-    ("run_id", pa.string()),
-    ("shard", pa.int32()),
-    ("ordinal", pa.int32()),
+    ("raw_text", pa.string(), "envelope.raw_text"),
+    ("finish_reason", pa.string(), "envelope.finish_reason"),
+    ("model", pa.string(), "facts.model"),
+    ("served_model", pa.string(), "envelope.served_model"),
+    ("prompt_sha256", pa.string(), "facts.prompt_sha256"),
+    ("image_sha256", pa.string(), "facts.image_sha256"),
+    ("request_sha256", pa.string(), "facts.request_sha256"),
+    ("width", pa.int32(), "facts.width"),
+    ("height", pa.int32(), "facts.height"),
+    ("sent_width", pa.int32(), "facts.sent_width"),
+    ("sent_height", pa.int32(), "facts.sent_height"),
+    ("prompt_tokens", pa.int64(), "envelope.usage.prompt_tokens"),
+    ("cached_tokens", pa.int64(), "envelope.usage.cached_tokens"),
+    ("image_tokens", pa.int64(), "envelope.usage.image_tokens"),
+    ("completion_tokens", pa.int64(), "envelope.usage.completion_tokens"),
+    ("reasoning_tokens", pa.int64(), "envelope.usage.reasoning_tokens"),
+    ("cost_usd", pa.float64(), "envelope.cost_usd"),
+    ("attempts", pa.int32(), "envelope.attempts"),
+    ("latency_ms", pa.int64(), "envelope.latency_ms"),
+    ("request_id", pa.string(), "envelope.request_id"),
+    ("dedup_of", pa.string(), "envelope.dedup_of"),
+    ("finished_at", pa.timestamp("us", "UTC"), "envelope.finished_at"),
+    ("run_id", pa.string(), "envelope.run_id"),
+    ("shard", pa.int32(), "id.shard"),
+    ("ordinal", pa.int32(), "id.ordinal"),
 )
+"""Name, type, and where an outcome holds it."""
+_VALUES = [(name, attrgetter(place)) for name, _, place in _ENVELOPE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def task_schema(answer: Sequence[Column], kept: Sequence[Column]) -> TaskSchema:
 
     Raises ValueError when two kept columns would get the same name, or an answer column takes an envelope's name.
     """
-    own = [name for name, _ in (*_IDENTITY, *_FAILURE, *_ENVELOPE)]
+    envelope = [(name, kind) for name, kind, _ in _ENVELOPE]
+    own = [name for name, _ in (*_IDENTITY, *_FAILURE, *envelope)]
     for column in answer:
         if column.name in own:
             raise ValueError(f"the answer column {column.name!r} has the name of one of vlm-batch's own columns")
@@ -91,38 +95,21 @@ def task_schema(answer: Sequence[Column], kept: Sequence[Column]) -> TaskSchema:
     answers = [(column.name, _TYPES[column.type]) for column in answer]
     extra = [(names[column.name], _TYPES[column.type]) for column in kept]
     return TaskSchema(
-        pa.schema([*_IDENTITY, *answers, *_ENVELOPE, *extra]),
-        pa.schema([*_IDENTITY, *_FAILURE, *_ENVELOPE, *extra]),
+        pa.schema([*_IDENTITY, *answers, *envelope, *extra]),
+        pa.schema([*_IDENTITY, *_FAILURE, *envelope, *extra]),
         names,
     )
 
 
 def data_table(schema: TaskSchema, rows: Iterable[Row]) -> pa.Table:
     """Rows as a table, in the order given."""
-    return pa.Table.from_pylist(
-        [
-            {"key": row.key, "uri": row.uri, **row.answer, **_envelope(row.envelope), **_kept(schema, row.kept)}
-            for row in rows
-        ],
-        schema=schema.data,
-    )
+    return pa.Table.from_pylist([{**row.answer, **_shared(schema, row)} for row in rows], schema=schema.data)
 
 
 def failure_table(schema: TaskSchema, failures: Iterable[Failure]) -> pa.Table:
     """Failures as a table, in the order given."""
-    return pa.Table.from_pylist(
-        [
-            {
-                "key": failure.key,
-                "uri": failure.uri,
-                **_meaning(failure),
-                **_envelope(failure.envelope),
-                **_kept(schema, failure.kept),
-            }
-            for failure in failures
-        ],
-        schema=schema.failures,
-    )
+    rows = [{**_meaning(failure), **_shared(schema, failure)} for failure in failures]
+    return pa.Table.from_pylist(rows, schema=schema.failures)
 
 
 def _meaning(failure: Failure) -> dict[str, Any]:
@@ -137,11 +124,10 @@ def _meaning(failure: Failure) -> dict[str, Any]:
     }
 
 
-def _envelope(envelope: Envelope) -> dict[str, Any]:
-    values = {name: getattr(envelope, name) for name, _ in _ENVELOPE}
-    values["finished_at"] = datetime.fromtimestamp(envelope.finished_at, UTC)
-    return values
-
-
-def _kept(schema: TaskSchema, kept: Mapping[str, Any]) -> dict[str, Any]:
-    return {schema.kept_names[name]: value for name, value in kept.items() if name in schema.kept_names}
+def _shared(schema: TaskSchema, outcome: Outcome) -> dict[str, Any]:
+    """The columns that both data sets have: identity, envelope, kept."""
+    facts = outcome.facts
+    values = {name: value_of(outcome) for name, value_of in _VALUES}
+    values["finished_at"] = datetime.fromtimestamp(outcome.envelope.finished_at, UTC)
+    kept = {schema.kept_names[name]: value for name, value in facts.kept.items() if name in schema.kept_names}
+    return {"key": facts.key, "uri": facts.uri, **values, **kept}

@@ -238,7 +238,7 @@ class MemoryLedger:
         assert outcome.id not in self.settled, "a question got two outcomes"
         self.settled.add(outcome.id)
         self.waiting.append(outcome)
-        self.log.append(f"add {outcome.id.task}/{outcome.key}")
+        self.log.append(f"add {outcome.id.task}/{outcome.facts.key}")
         return len(self.waiting) >= self.due_every
 
     def commit(self, *, everything: bool = False) -> None:
@@ -289,7 +289,7 @@ class World:
 
     def outcome(self, name: str) -> Outcome:
         """The one committed outcome of `task/key`."""
-        found = [one for one in self.ledger.committed if f"{one.id.task}/{one.key}" == name]
+        found = [one for one in self.ledger.committed if f"{one.id.task}/{one.facts.key}" == name]
         assert len(found) == 1, found
         return found[0]
 

@@ -16,14 +16,14 @@ from tests.support.virtual_time import run_virtual
 def test_every_row_of_every_task_ends_once_and_is_fetched_once() -> None:
     world = World(FakeSource({1: 7, 2: 3}), tasks=("caption", "ocr"), settings={"max_sides": {"ocr": 128}})
     run_virtual(world.flow().run)
-    assert sorted((one.id.task, one.key) for one in world.ledger.committed) == sorted(
+    assert sorted((one.id.task, one.facts.key) for one in world.ledger.committed) == sorted(
         (task, f"{shard}-{ordinal}")
         for task in ("caption", "ocr")
         for shard, rows in ((1, 7), (2, 3))
         for ordinal in range(rows)
     )
     assert all(isinstance(one, Row) and one.answer == {"answer": "ok"} for one in world.ledger.committed)
-    assert sorted(world.fetcher.fetched) == sorted({one.key for one in world.ledger.committed})
+    assert sorted(world.fetcher.fetched) == sorted({one.facts.key for one in world.ledger.committed})
     assert sorted(world.preparer.prepared).count(("1-0", 64)) == 1
     assert sorted(world.preparer.prepared).count(("1-0", 128)) == 1
     assert world.stats.finished == 20
@@ -41,14 +41,15 @@ def test_an_answer_carries_its_envelope() -> None:
     run_virtual(world.flow().run)
     row = world.outcome("caption/1-0")
     envelope = row.envelope
-    assert row.kept == {"licence": "CC0"}
-    assert (envelope.width, envelope.height, envelope.sent_width, envelope.sent_height) == (64, 48, 32, 24)
-    assert (envelope.prompt_tokens, envelope.cached_tokens, envelope.completion_tokens) == (10, 4, 3)
-    assert (envelope.image_tokens, envelope.reasoning_tokens) == (None, None)
+    assert row.facts.kept == {"licence": "CC0"}
+    facts, usage = row.facts, row.envelope.usage
+    assert (facts.width, facts.height, facts.sent_width, facts.sent_height) == (64, 48, 32, 24)
+    assert (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens) == (10, 4, 3)
+    assert (usage.image_tokens, usage.reasoning_tokens) == (None, None)
     assert (envelope.attempts, envelope.cost_usd, envelope.request_id) == (1, PRICE, "request")
-    assert (envelope.model, envelope.served_model, envelope.run_id) == ("model-of-caption", "served", "run")
-    assert envelope.image_sha256 is not None
-    assert envelope.request_sha256 is not None
+    assert (facts.model, envelope.served_model, envelope.run_id) == ("model-of-caption", "served", "run")
+    assert facts.image_sha256 is not None
+    assert facts.request_sha256 is not None
     assert envelope.latency_ms == 10
 
 
@@ -77,15 +78,17 @@ def test_rows_that_cannot_be_asked_become_failures_of_every_task_and_cost_nothin
         preparer=FakePreparer(broken={"1-2"}),
     )
     run_virtual(world.flow().run)
-    kinds = {f"{one.id.task}/{one.key}": one.problem.kind for one in world.ledger.committed if isinstance(one, Failure)}
+    kinds = {
+        f"{one.id.task}/{one.facts.key}": one.problem.kind for one in world.ledger.committed if isinstance(one, Failure)
+    }
     assert kinds == {
         f"{task}/{key}": kind
         for task in ("caption", "ocr")
         for key, kind in (("1-1", "not_found"), ("1-2", "truncated"), ("1-4", "bad_row"))
     }
     missing = world.outcome("caption/1-1")
-    assert (missing.envelope.cost_usd, missing.envelope.attempts, missing.envelope.image_sha256) == (0.0, 0, None)
-    assert world.outcome("caption/1-2").envelope.image_sha256 is not None
+    assert (missing.envelope.cost_usd, missing.envelope.attempts, missing.facts.image_sha256) == (0.0, 0, None)
+    assert world.outcome("caption/1-2").facts.image_sha256 is not None
     assert len(world.ledger.frames) == 12
 
 
@@ -118,7 +121,7 @@ def test_a_bug_ends_the_run_loudly_and_keeps_what_was_answered() -> None:
         run_virtual(world.flow().run)
     assert caught.group_contains(RuntimeError, match="a bug in the parser")
     journaled = {frame.facts.key for frame in world.ledger.frames} - {"1-20"}
-    assert {one.key for one in world.ledger.committed} == journaled
+    assert {one.facts.key for one in world.ledger.committed} == journaled
     assert journaled
 
 
@@ -138,7 +141,7 @@ def test_a_manifest_that_breaks_lets_the_calls_in_flight_finish() -> None:
     world = World(FakeSource({1: 20}, fails_at=7), provider=FakeProvider(latency=lambda: 5.0))
     with pytest.raises(ManifestError, match="the manifest broke"):
         run_virtual(world.flow().run)
-    assert {one.key for one in world.ledger.committed} == {
+    assert {one.facts.key for one in world.ledger.committed} == {
         name.removeprefix("caption/") for name in world.provider.answered
     }
 

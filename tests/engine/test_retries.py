@@ -140,7 +140,7 @@ def test_an_outage_longer_than_our_patience_ends_the_run() -> None:
         return anyio.current_time()
 
     assert 300 <= run_virtual(main) < 500
-    assert {one.key for one in world.ledger.committed} == {
+    assert {one.facts.key for one in world.ledger.committed} == {
         name.removeprefix("caption/") for name in world.provider.answered
     }
 
@@ -167,7 +167,7 @@ def test_refusals_are_kept_back_until_a_row_is_answered_and_then_stand() -> None
 
     world = World(FakeSource({1: 12}), provider=FakeProvider(script), concurrency=1)
     run(world)
-    failed = {one.key for one in world.ledger.committed if isinstance(one, Failure)}
+    failed = {one.facts.key for one in world.ledger.committed if isinstance(one, Failure)}
     assert failed == {f"1-{number}" for number in range(first_answer)}
     assert len(world.ledger.committed) == 12
 
@@ -191,7 +191,7 @@ def test_rows_that_bring_the_server_down_come_to_an_end_and_the_others_are_answe
 
     world = World(FakeSource({1: 40}), provider=FakeProvider(script, lambda: 1.0))
     seconds = run(world)
-    failed = {one.key: one for one in world.ledger.committed if isinstance(one, Failure)}
+    failed = {one.facts.key: one for one in world.ledger.committed if isinstance(one, Failure)}
     assert set(failed) == {"1-3", "1-5"}
     assert failed["1-5"].problem.kind == "connection"
     assert len(world.ledger.committed) == 40

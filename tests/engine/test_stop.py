@@ -32,7 +32,7 @@ def test_a_drain_finishes_the_calls_in_flight_and_takes_nothing_new() -> None:
 
     assert run_virtual(main) == pytest.approx(40, abs=0.5)
     assert len(world.ledger.committed) == 20
-    assert sorted(world.provider.answered) == sorted(f"caption/{one.key}" for one in world.ledger.committed)
+    assert sorted(world.provider.answered) == sorted(f"caption/{one.facts.key}" for one in world.ledger.committed)
     assert sum(world.provider.asked.values()) == 20
 
 
