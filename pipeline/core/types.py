@@ -156,10 +156,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One journaled event: a received answer (`problem` None), or the end of a row without one.
+    """One journaled event of a question. Four kinds:
 
-    `attempts` counts the requests of this row so far, refusals by quota left out. `received_at` is Unix time in
-    seconds. `body` holds the bytes as received (an error's are cut at 4 KB).
+    - a received answer: `problem` and `copy_of` are None, `body` holds the bytes as received;
+    - a copy: `copy_of` names the equal question whose outcome this row shares, `dedup_of` that row's key;
+    - the end of a row without an answer: `problem` is set and `ended` true;
+    - a checkpoint: `problem` is set and `ended` false; the attempt failed and is to be made again.
+
+    `attempts` counts the requests of this row so far, refusals by quota left out; `failed` those that failed
+    transiently in the present round of attempts. `received_at` and `next_try_at` (not before then) are Unix time in
+    seconds. An error's body is cut at 4 KB.
     """
 
     row: RowId
@@ -172,6 +178,11 @@ class Frame:
     run_id: str
     body: bytes = b""
     problem: Problem | None = None
+    ended: bool = True
+    failed: int = 0
+    next_try_at: float | None = None
+    copy_of: RowId | None = None
+    dedup_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +198,28 @@ class Spent:
         known = self.cost_usd is not None and cost_usd is not None
         total = (self.cost_usd or 0.0) + (cost_usd or 0.0) if known else None
         return Spent(attempts, self.answers + 1, total)
+
+
+class Move(NamedTuple):
+    """A row that a changed manifest gave a new place: what was spent on it at the old one goes with it.
+
+    `task` asked of (`from_shard`, `from_ordinal`), which is retired and gives the row up, is now asked of
+    (`to_shard`, `to_ordinal`).
+    """
+
+    task: str
+    from_shard: int
+    from_ordinal: int
+    to_shard: int
+    to_ordinal: int
+    attempts: int
+    answers: int
+    cost_usd: float | None
+
+    @property
+    def spent(self) -> Spent:
+        """What the row has used up."""
+        return Spent(self.attempts, self.answers, self.cost_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +254,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A row that ended without a usable answer, ready for a failure snapshot."""
+    """A row that ended without a usable answer, ready for a failure snapshot.
+
+    `retryable`: a later run asks again by itself, not before `next_try_at` (Unix seconds).
+    """
 
     id: RowId
     facts: Facts
     problem: Problem
     envelope: Envelope
+    retryable: bool = False
+    next_try_at: float | None = None
 
 
 Outcome = Row | Failure
@@ -237,9 +275,12 @@ class Life:
     """Where one question stands after the frames seen so far.
 
     `outcome` is set once it is final. Until then `unusable` is the last paid answer that could not be used, as the
-    failure it becomes if nothing better comes.
+    failure it becomes if nothing better comes; `failed` attempts of this round failed transiently, and the next is not
+    to be made before `next_try_at` (Unix seconds).
     """
 
     spent: Spent = Spent()
     unusable: Failure | None = None
     outcome: Outcome | None = None
+    failed: int = 0
+    next_try_at: float | None = None
