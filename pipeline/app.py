@@ -20,7 +20,8 @@ from pipeline import __version__
 from pipeline.compose import open_provider
 from pipeline.config import Config
 from pipeline.embedded.child import running_server
-from pipeline.engine.flow import Flow, Parts, Settings
+from pipeline.engine.flow import Flow, Settings
+from pipeline.engine.questions import Parts
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
@@ -96,7 +97,7 @@ async def _work(
         limit=limit,
         keep=config.manifest.keep,
         proven=any(sums["data"] for sums in opened.ledger.totals().values()),
-        policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds),
+        policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds, config.retry.lifetime_attempts),
     )
     log.info("run.started", to_do=stats.to_do, output=str(opened.output.root), run_id=run_id)
     async with _server(config, stop) as base_url:

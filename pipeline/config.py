@@ -103,9 +103,13 @@ class Limits(Section):
 
 
 class Retry(Section):
-    """When to try again: `attempts` and `total_seconds` bound one row, `repairs` unusable answers."""
+    """When to try again: `attempts` and `total_seconds` bound one row in one run, `repairs` unusable answers.
+
+    A row that has spent `lifetime_attempts` over all runs is left alone.
+    """
 
     attempts: int = Field(6, ge=1, le=100)
+    lifetime_attempts: int = Field(60, ge=1, le=10_000)
     total_seconds: float = Field(900.0, gt=0)
     repairs: Literal[0, 1] = 1
 

@@ -13,8 +13,9 @@ from pipeline.config import Config
 from pipeline.core.errors import ConfigError, LedgerError, ManifestError
 from pipeline.core.types import Column
 from pipeline.engine.settle import Settler
-from pipeline.ledger.ledger import OutputLedger, open_ledger
+from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output, merge_fingerprints, refuse_changes
+from pipeline.ledger.recovery import open_ledger
 from pipeline.ledger.schema import TaskSchema
 from pipeline.manifests.directory import Directory
 from pipeline.manifests.open import open_manifest
@@ -53,8 +54,8 @@ def open_output(config: Config, output: Output, run_id: str, transport: AiohttpT
     units = _units(config, output)
     plan = _first_plan(config, output, tasks, units)
     schemas = open_schemas(tasks, plan.kept or [])
-    settler = Settler(tasks, reader, config.retry.repairs)
-    ledger, recovery = open_ledger(output, schemas, run_id, settler.settle)
+    settler = Settler(tasks, reader, config.retry.repairs, config.retry.lifetime_attempts)
+    ledger, recovery = open_ledger(output, schemas, run_id, settler, in_flight=config.limits.concurrency)
     if recovery.frames:
         log.info("run.resumed", frames=recovery.frames, restored=recovery.restored)
     for segment in recovery.damaged:

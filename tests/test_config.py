@@ -75,6 +75,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("limits", "requests_per_minute"): 60.0,
     ("limits", "bytes_in_flight"): 2**21,
     ("retry", "attempts"): 2,
+    ("retry", "lifetime_attempts"): 20,
     ("retry", "total_seconds"): 10.0,
     ("retry", "repairs"): 0,
 }

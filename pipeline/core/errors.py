@@ -7,6 +7,7 @@
     │   ├── ManifestError    the manifest cannot be read or planned
     │   ├── ServerError      the server refuses or cannot answer every request: calls in flight finish first
     │   └── LedgerError      an answer cannot be stored: calls are aborted, no further answer is bought
+    │       └── DiskFullError    no space, or a size limit: calls in flight finish into the reserve, if there is one
     └── ItemError        one row failed; becomes a Failure row, the run goes on
         └── CallError        one attempt at the server failed
 
@@ -98,6 +99,10 @@ class ServerError(RunError):
 
 class LedgerError(RunError):
     """The output cannot be written or read back. No further answer may be bought."""
+
+
+class DiskFullError(LedgerError):
+    """The output's disk has no space left, or a size limit is reached."""
 
 
 class ItemError(VlmBatchError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from pipeline.core.errors import LedgerError
 from pipeline.core.types import (
     Answer,
     Completion,
@@ -110,8 +111,8 @@ class Provider(Protocol):
         """The server's name for this answer."""
         ...
 
-    def cost(self, fixed: FixedPrompt, usage: Usage) -> float | None:
-        """USD for one answer, None when the model has no known price."""
+    def cost(self, model: str, usage: Usage) -> float | None:
+        """USD for one answer of a model, None when it has no known price."""
         ...
 
 
@@ -174,8 +175,16 @@ class Ledger(Protocol):
         """What earlier runs already did about this question. Quick."""
         ...
 
+    def twin(self, task: str, request_sha256: str) -> Outcome | None:
+        """How an equal question has ended for good, if one has. Blocking, from any thread. Raises LedgerError."""
+        ...
+
     def append(self, frame: Frame) -> None:
         """Hand the frame to the kernel, now. Plain and quick. Raises LedgerError."""
+        ...
+
+    def trouble(self) -> LedgerError | None:
+        """Why no further answer may be bought, although everything so far could be kept. Quick."""
         ...
 
     def unsynced(self) -> int:
@@ -188,6 +197,10 @@ class Ledger(Protocol):
 
     def add(self, outcome: Outcome) -> bool:
         """Take over a journaled outcome; True when a part or snapshot is due. Quick."""
+        ...
+
+    def shelve(self, row: RowId, life: Life) -> None:
+        """A question that this run leaves between two attempts: what was spent on it is part of the totals. Quick."""
         ...
 
     def commit(self, *, everything: bool = False) -> None:

@@ -199,6 +199,12 @@ class Spent:
         total = (self.cost_usd or 0.0) + (cost_usd or 0.0) if known else None
         return Spent(attempts, self.answers + 1, total)
 
+    def joined(self, other: Spent) -> Spent:
+        """Both together."""
+        known = self.cost_usd is not None and other.cost_usd is not None
+        total = (self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None
+        return Spent(self.attempts + other.attempts, self.answers + other.answers, total)
+
 
 class Move(NamedTuple):
     """A row that a changed manifest gave a new place: what was spent on it at the old one goes with it.
@@ -215,6 +221,11 @@ class Move(NamedTuple):
     attempts: int
     answers: int
     cost_usd: float | None
+
+    @property
+    def places(self) -> tuple[RowId, RowId]:
+        """The old and the new place."""
+        return RowId(self.task, self.from_shard, self.from_ordinal), RowId(self.task, self.to_shard, self.to_ordinal)
 
     @property
     def spent(self) -> Spent:

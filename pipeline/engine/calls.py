@@ -8,44 +8,24 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import structlog
 
 from pipeline.core.errors import CallError, ItemError, ServerError
-from pipeline.core.ports import Hold, Pacer, Provider
-from pipeline.core.types import Facts, Frame, Life, Outcome, Problem, Prompt, RowId
+from pipeline.core.ports import Pacer, Provider
+from pipeline.core.types import Facts, Life, Outcome, RowId
 from pipeline.engine.breaker import Breaker, every_row_refused
-from pipeline.engine.retry import RetryPolicy, backoff
-from pipeline.engine.settle import Settler
+from pipeline.engine.events import Events
+from pipeline.engine.questions import Question
+from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 
 log = structlog.get_logger()
 MOST_WITHHELD = 50
 """Refusals kept back at most, all of them small: enough to see whether the words repeat."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One task asked of one prepared picture. `weight` bytes of `hold` are given back when the call is over."""
-
-    row: RowId
-    facts: Facts
-    prompt: Prompt
-    body: bytes
-    hold: Hold
-    weight: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unasked:
-    """One task of a row that failed before it could be asked."""
-
-    row: RowId
-    facts: Facts
-    error: ItemError
 
 
 @dataclass(slots=True)
@@ -66,6 +46,17 @@ class _Tried:
     body: bytes = b""
 
 
+class _Withheld(NamedTuple):
+    """A refusal kept back, in the order in which `Events.ended` takes it."""
+
+    row: RowId
+    facts: Facts
+    error: ItemError
+    life: Life
+    attempts: int
+    body: bytes
+
+
 class Calls:
     """Makes calls. One for all workers: the breaker and the pacer see every attempt."""
 
@@ -74,27 +65,25 @@ class Calls:
         *,
         provider: Provider,
         pacer: Pacer,
-        settler: Settler,
-        journal: Callable[[Frame], None],
+        events: Events,
+        shelve: Callable[[RowId, Life], None],
         policy: RetryPolicy,
+        repairs: int,
         stop: Stop,
         stats: Stats,
-        run_id: str,
         random_source: random.Random,
-        wall_clock: Callable[[], float],
     ) -> None:
         self._provider = provider
         self._pacer = pacer
-        self._settler = settler
-        self._journal = journal
+        self._events = events
+        self._shelve = shelve
         self._policy = policy
+        self._repairs = repairs
         self._breaker = Breaker(patience_s=policy.total_seconds)
         self._stop = stop
         self._stats = stats
-        self._run_id = run_id
         self._random = random_source
-        self._wall_clock = wall_clock
-        self._withheld: list[tuple[Unasked, Life, int, bytes]] = []
+        self._withheld: list[_Withheld] = []
 
     async def call(self, question: Question, life: Life) -> Outcome | None:
         """The outcome, already journaled; None when a drain came first or a refusal is kept back (see `released`).
@@ -102,34 +91,50 @@ class Calls:
         `life` is where earlier runs left the question. Stops the run when no request can succeed. Raises LedgerError
         when an answer cannot be kept.
         """
-        attempts = _Attempts(sent=life.spent.attempts)
+        outcome, life = await self._ask(question, life)
+        if outcome is None and (life.spent.answers or life.failed):
+            self._shelve(question.row, life)
+        return outcome
+
+    async def _ask(self, question: Question, life: Life) -> tuple[Outcome | None, Life]:
+        """The outcome, and where the question stands without one."""
+        attempts = _Attempts(sent=life.spent.attempts, failed=life.failed)
         body, repairs = question.body, 0
+        # Capped: a clock that was set back must not keep a row waiting for hours.
+        wait_s = min((life.next_try_at or 0.0) - self._events.now(), LONGEST_WAIT_S)
+        if wait_s > 0 and not await self._pause(anyio.sleep, wait_s):
+            return None, life
         while True:
             if life.spent.answers != repairs:
                 repairs = life.spent.answers
                 self._stats.repairs += 1
                 body = self._provider.render(question.prompt, repairs)
             if not await self._pause(self._pacer.acquire, question.row):
-                return None
+                return None, life
+            sent = attempts.sent
             try:
                 tried = await self._try(question, body, attempts, life)
-                wait_s = None if tried.error is None else self._judge(question.row, tried.error, attempts)
+                again_s = None if tried.error is None else self._judge(question.row, tried.error, attempts)
             except ServerError as error:
                 # Before the slot is given back: nobody may go next with a request that cannot succeed.
                 self._stop.fail(error)
-                return None
+                return None, life
             finally:
                 self._pacer.release(question.row)
             life = tried.life
             if tried.error is not None:
-                if wait_s is None:
+                if again_s is None:
                     if self._withhold(question, tried, attempts):
-                        return None
-                    return self.give_up(question, tried.error, life, attempts.sent, tried.body)
-                if not await self._pause(anyio.sleep, wait_s):
-                    return None
+                        return None, life
+                    return self._give_up(question, tried, attempts.sent), life
+                if attempts.sent > sent:
+                    life = self._events.failed(
+                        question.row, question.facts, tried.error, life, attempts.sent, attempts.failed, again_s
+                    )
+                if not await self._pause(anyio.sleep, again_s):
+                    return None, life
             elif life.outcome is not None:
-                return life.outcome
+                return life.outcome, life
 
     def _withhold(self, question: Question, tried: _Tried, attempts: _Attempts) -> bool:
         """Keep a refusal back while no row was answered yet: should the run stop, its rows stay to do.
@@ -141,8 +146,7 @@ class Calls:
             return False
         if self._breaker.has_answered or len(self._withheld) >= MOST_WITHHELD:
             return False
-        unasked = Unasked(question.row, question.facts, error)
-        self._withheld.append((unasked, tried.life, attempts.sent, tried.body))
+        self._withheld.append(_Withheld(question.row, question.facts, error, tried.life, attempts.sent, tried.body))
         return True
 
     def released(self, *, proven: bool) -> list[Outcome]:
@@ -152,35 +156,17 @@ class Calls:
         `proven` by an earlier answer. Then the configuration is to blame; the run stops, its rows stay to do.
         """
         withheld, self._withheld = self._withheld, []
-        words = {row.error.message for row, *_ in withheld}
-        unclear = all(row.error.kind == "bad_request" for row, *_ in withheld)
+        words = {refused.error.message for refused in withheld}
+        unclear = all(refused.error.kind == "bad_request" for refused in withheld)
         if not (proven or self._breaker.has_answered) and len(withheld) > 1 and len(words) == 1 and unclear:
             self._stop.fail(every_row_refused(len(withheld), words.pop()))
             return []
-        return [self.give_up(row, row.error, life, attempts, body) for row, life, attempts, body in withheld]
+        return [self._events.ended(*refused) for refused in withheld]
 
-    def give_up(
-        self, question: Question | Unasked, error: ItemError, life: Life, attempts: int, body: bytes = b""
-    ) -> Outcome:
-        """Journal that a question ended without an answer. Raises LedgerError."""
-        frame = Frame(
-            row=question.row,
-            facts=question.facts,
-            attempts=attempts,
-            status=error.status,
-            received_at=self._wall_clock(),
-            latency_ms=None,
-            request_id=None,
-            run_id=self._run_id,
-            body=body,
-            problem=Problem(error.kind, error.message, error.status),
-        )
-        self._journal(frame)
-        outcome = self._settler.settle(frame, life).outcome
-        if outcome is None:
-            raise AssertionError("a frame with a problem always settles its question")
-        log.debug("row.failed", key=question.facts.key, task=question.row.task, kind=error.kind, message=error.message)
-        return outcome
+    def _give_up(self, question: Question, tried: _Tried, attempts: int) -> Outcome:
+        if tried.error is None:
+            raise AssertionError("only a failed attempt ends a question without an answer")
+        return self._events.ended(question.row, question.facts, tried.error, tried.life, attempts, tried.body)
 
     async def _pause(self, wait: Callable[[Any], Awaitable[None]], argument: object) -> bool:
         """Wait with nothing in flight; False when a drain ended the wait."""
@@ -206,20 +192,12 @@ class Calls:
                 return _Tried(life, refusal, reply.body)
             raise refusal
         attempts.sent += 1
-        frame = Frame(
-            row=question.row,
-            facts=question.facts,
-            attempts=attempts.sent,
-            status=reply.status,
-            received_at=self._wall_clock(),
-            latency_ms=round((anyio.current_time() - started) * 1000),
-            request_id=self._provider.request_id(reply),
-            run_id=self._run_id,
-            body=reply.body,
+        latency_ms = round((anyio.current_time() - started) * 1000)
+        request_id = self._provider.request_id(reply)
+        settled = self._events.answered(
+            question.row, question.facts, reply, life, attempts.sent, latency_ms, request_id
         )
-        self._journal(frame)
         self._pacer.answered()
-        settled = self._settler.settle(frame, life)
         if settled.outcome is None and settled.unusable is not None and settled.spent.answers == life.spent.answers:
             attempts.sent -= 1  # counted again with the failed attempt
             problem = settled.unusable.problem
@@ -249,7 +227,7 @@ class Calls:
         attempts.failed += 1
         if error.meaning.error_class == "answer":
             # The server threw away what its model wrote: bad luck once, the model's nature after that.
-            return 0.0 if attempts.failed <= self._settler.repairs else None
+            return 0.0 if attempts.failed <= self._repairs else None
         if not self._policy.allows(attempts.failed, age_s):
             return None
         self._stats.retries += 1

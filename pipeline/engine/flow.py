@@ -10,21 +10,22 @@ and ends the run loudly. Order of acquisition: bytes, then slot, then rate.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from anyio.to_thread import run_sync
 
-from pipeline.core.errors import ItemError, ManifestError
-from pipeline.core.ports import Budget, Fetcher, Hold, Ledger, Pacer, Preparer, Provider, Source, Task
-from pipeline.core.types import Facts, Frame, ManifestRow, Outcome, PreparedImage, RowId
-from pipeline.engine.calls import Calls, Question, Unasked
+from pipeline.core.errors import ManifestError
+from pipeline.core.types import Frame, ManifestRow, Outcome
+from pipeline.engine.calls import Calls
+from pipeline.engine.events import Events
+from pipeline.engine.followers import Follower, Followers
+from pipeline.engine.questions import Parts, Question, Questions, Shared
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.settle import Settler
 from pipeline.engine.shutdown import Stop
@@ -35,20 +36,6 @@ SCAN_CHUNK = 256
 SYNC_SECONDS = 0.05
 SYNC_FRAMES = 256
 """A group sync brings at most so much time, or so many frames, to the disk at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything the flow is plugged into."""
-
-    source: Source
-    fetcher: Fetcher
-    preparer: Preparer
-    tasks: Mapping[str, Task]
-    provider: Provider
-    pacer: Pacer
-    budget: Budget
-    ledger: Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +76,20 @@ class Flow:
         self._stats = stats
         self._threads = anyio.CapacityLimiter(settings.threads)
         self._crowded = anyio.Event()
-        self._settler = Settler(parts.tasks, parts.provider, settings.repairs)
+        self._followers = Followers()
+        self._questions = Questions(parts, self._followers, settings.keep)
+        settler = Settler(parts.tasks, parts.provider, settings.repairs, settings.policy.lifetime_attempts)
+        self._events = Events(self._journal, settler, settings.run_id, wall_clock)
         self._calls = Calls(
             provider=parts.provider,
             pacer=parts.pacer,
-            settler=self._settler,
-            journal=self._journal,
+            events=self._events,
+            shelve=parts.ledger.shelve,
             policy=settings.policy,
+            repairs=settings.repairs,
             stop=stop,
             stats=stats,
-            run_id=settings.run_id,
             random_source=random_source or random.Random(),  # noqa: S311 - jitter, not a secret
-            wall_clock=wall_clock,
         )
 
     async def run(self) -> None:
@@ -172,50 +161,19 @@ class Flow:
                 # The source once, and for each task about as much again once it is encoded.
                 weight = (row.size or 0) * (1 + len(tasks))
                 hold = await self._parts.budget.take(weight)
-                made = await run_sync(self._make, row, tasks, hold, limiter=self._threads)
+                made = await run_sync(self._questions.make, row, tasks, hold, limiter=self._threads)
                 hold.resize(sum(item.weight for item in made if isinstance(item, Question)))
                 for item in made:
                     if isinstance(item, Question):
                         await questions.send(item)
+                        continue
+                    life = self._parts.ledger.life(item.row)
+                    if isinstance(item, Shared):
+                        self._stats.shared += 1
+                        outcome = self._events.shared(item.row, item.facts, item.leader, life)
                     else:
-                        life = self._parts.ledger.life(item.row)
-                        outcome = self._calls.give_up(item, item.error, life, life.spent.attempts)
-                        await _hand_over(outcome, finished)
-
-    def _make(self, row: ManifestRow, tasks: Sequence[str], hold: Hold) -> list[Question | Unasked]:
-        """Fetch once, prepare once per size, render each question. Blocking; runs in a thread."""
-        kept = {name: row.columns.get(name) for name in self._settings.keep}
-        source: bytes | None = None
-        images: dict[int, PreparedImage] = {}
-        made: list[Question | Unasked] = []
-        for name in tasks:
-            task = self._parts.tasks[name]
-            row_id = RowId(name, row.shard, row.ordinal)
-            facts = Facts(row.key, row.uri, task.fixed.model, kept, prompt_sha256=task.fixed.sha256)
-            try:
-                if row.problem is not None:
-                    raise row.problem
-                if source is None:
-                    source = self._parts.fetcher.fetch(row)
-                facts = replace(facts, image_sha256=hashlib.sha256(source).hexdigest())
-                if task.max_side not in images:
-                    images[task.max_side] = self._parts.preparer.prepare(source, task.max_side)
-                image = images[task.max_side]
-                prompt = task.prompt(row.columns, image)
-                body = self._parts.provider.render(prompt)
-            except ItemError as error:
-                made.append(Unasked(row_id, facts, error))
-                continue
-            facts = replace(
-                facts,
-                request_sha256=hashlib.sha256(body).hexdigest(),
-                width=image.width,
-                height=image.height,
-                sent_width=image.sent_width,
-                sent_height=image.sent_height,
-            )
-            made.append(Question(row_id, facts, prompt, body, hold, len(body) + len(image.data)))
-        return made
+                        outcome = self._events.ended(item.row, item.facts, item.error, life, life.spent.attempts)
+                    await _hand_over(outcome, finished)
 
     async def _ask(
         self, questions: MemoryObjectReceiveStream[Question], finished: MemoryObjectSendStream[Outcome]
@@ -237,12 +195,24 @@ class Flow:
                 syncing.start_soon(self._sync_regularly)
                 async with finished:
                     async for outcome in finished:
-                        self._stats.count(outcome)
-                        if ledger.add(outcome):
+                        due = self._take_over(outcome)
+                        for follower in self._followers.released_by(outcome):
+                            due |= self._take_over(self._follow(follower, outcome))
+                        if due:
                             await run_sync(ledger.commit)
+                            self._mind_trouble()
                 syncing.cancel_scope.cancel()
             await run_sync(lambda: ledger.commit(everything=True))
             self._stats.safe = await run_sync(ledger.sync)
+
+    def _take_over(self, outcome: Outcome) -> bool:
+        self._stats.count(outcome)
+        return self._parts.ledger.add(outcome)
+
+    def _follow(self, follower: Follower, leader: Outcome) -> Outcome:
+        life = self._parts.ledger.life(follower.row)
+        self._stats.shared += 1
+        return self._events.shared(follower.row, follower.facts, leader, life)
 
     async def _sync_regularly(self) -> None:
         while True:
@@ -254,8 +224,14 @@ class Flow:
 
     def _journal(self, frame: Frame) -> None:
         self._parts.ledger.append(frame)
+        self._mind_trouble()
         if self._parts.ledger.unsynced() >= SYNC_FRAMES:
             self._crowded.set()
+
+    def _mind_trouble(self) -> None:
+        """The disk has begun to refuse: what is on the wire can still be kept, but nothing more may be bought."""
+        if trouble := self._parts.ledger.trouble():
+            self._stop.fail(trouble)
 
 
 def _chunk(scanned: Iterator[ManifestRow]) -> list[ManifestRow]:

@@ -11,10 +11,14 @@ LONGEST_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Both bounds hold at once: `attempts` that failed transiently, and `total_seconds` since the first request."""
+    """Both bounds hold at once: `attempts` that failed transiently, and `total_seconds` since the first request.
+
+    A row that has spent `lifetime_attempts` requests over all runs is not tried again by the next.
+    """
 
     attempts: int = 6
     total_seconds: float = 900.0
+    lifetime_attempts: int = 60
 
     def allows(self, failed: int, age_s: float) -> bool:
         """Whether a row with `failed` transient failures, first asked `age_s` seconds ago, may be asked again."""

@@ -5,24 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pipeline.core.errors import REPAIRABLE, CallError, ItemError
+from pipeline.core.errors import KINDS, REPAIRABLE, CallError, ItemError
 from pipeline.core.ports import Provider, Task
-from pipeline.core.types import Completion, Envelope, Failure, Frame, Life, Problem, Row, Spent, Usage
+from pipeline.core.types import (
+    Completion,
+    Envelope,
+    Failure,
+    Frame,
+    Life,
+    Outcome,
+    Problem,
+    Row,
+    Spent,
+    Usage,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Settler:
-    """Turns frames into outcomes. `repairs` is how often an unusable answer is asked again."""
+    """Turns frames into outcomes.
+
+    `repairs` is how often an unusable answer is asked again; a failure that has spent `lifetime_attempts` requests over
+    all runs is final, whatever its kind.
+    """
 
     tasks: Mapping[str, Task]
     provider: Provider
     repairs: int
+    lifetime_attempts: int = 60
 
     def settle(self, frame: Frame, life: Life) -> Life:
         """Where the question stands after this frame. Depends on bytes alone, so that replay agrees with life."""
         if frame.problem is not None:
+            if not frame.ended:
+                spent = replace(life.spent, attempts=frame.attempts)
+                return Life(spent, life.unusable, None, frame.failed, frame.next_try_at)
             # A paid answer that could not be used says more than the error that ended its repair.
-            failure = _failure(frame, frame.problem, life.spent, None)
+            failure = self._failure(frame, frame.problem, life.spent, None)
             if life.unusable is not None:
                 ended = replace(
                     life.unusable.envelope,
@@ -41,20 +60,37 @@ class Settler:
             text = frame.body.decode("utf-8", "replace")[:4096]
             unread = Completion(text, None, None, None, None, Usage())
             problem = Problem(error.kind, error.message, error.status)
-            return Life(spent, life.unusable or _failure(frame, problem, spent, unread))
-        spent = life.spent.plus(self.provider.cost(task.fixed, completion.usage), frame.attempts)
+            return Life(spent, life.unusable or self._failure(frame, problem, spent, unread), None, life.failed)
+        spent = life.spent.plus(self.provider.cost(frame.facts.model, completion.usage), frame.attempts)
         try:
             answer = task.parse(completion)
         except ItemError as error:
             problem = Problem(error.kind, error.message, frame.status)
-            failure = _failure(frame, problem, spent, completion)
+            failure = self._failure(frame, problem, spent, completion)
             again = error.kind in REPAIRABLE and spent.answers <= self.repairs
-            return Life(spent, failure, None if again else failure)
+            return Life(spent, failure, None if again else failure, life.failed)
         return Life(spent, None, Row(frame.row, frame.facts, answer, _envelope(frame, spent, completion)))
 
+    def share(self, frame: Frame, life: Life, leader: Outcome) -> Outcome:
+        """The outcome of a copy: its leader's, under its own name. It costs nothing beyond what it spent itself."""
+        envelope = replace(
+            leader.envelope,
+            run_id=frame.run_id,
+            finished_at=frame.received_at,
+            attempts=frame.attempts,
+            usage=Usage(),
+            cost_usd=life.spent.cost_usd,
+            latency_ms=None,
+            dedup_of=frame.dedup_of,
+        )
+        return replace(leader, id=frame.row, facts=frame.facts, envelope=envelope)
 
-def _failure(frame: Frame, problem: Problem, spent: Spent, completion: Completion | None) -> Failure:
-    return Failure(frame.row, frame.facts, problem, _envelope(frame, spent, completion))
+    def _failure(self, frame: Frame, problem: Problem, spent: Spent, completion: Completion | None) -> Failure:
+        retryable = KINDS[problem.kind].retryable and frame.attempts < self.lifetime_attempts
+        next_try_at = (frame.next_try_at or frame.received_at) if retryable else None
+        return Failure(
+            frame.row, frame.facts, problem, _envelope(frame, spent, completion), retryable, next_try_at=next_try_at
+        )
 
 
 def _envelope(frame: Frame, spent: Spent, completion: Completion | None) -> Envelope:

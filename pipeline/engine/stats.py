@@ -21,6 +21,8 @@ class Stats:
     refused_by_quota: int = 0
     retries: int = 0
     repairs: int = 0
+    shared: int = 0
+    """Questions that were not asked, because an equal one was."""
     in_flight: int = 0
     safe: int = 0
     """Frames known to be on the disk."""

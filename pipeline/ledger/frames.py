@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -26,21 +27,24 @@ ERROR_BODY_BYTES = 4096
 
 def encode(frame: Frame) -> bytes:
     """The frame's bytes."""
-    header = orjson.dumps(
-        {
-            "task": frame.row.task,
-            "shard": frame.row.shard,
-            "ordinal": frame.row.ordinal,
-            "facts": asdict(frame.facts),
-            "attempts": frame.attempts,
-            "status": frame.status,
-            "received_at": frame.received_at,
-            "latency_ms": frame.latency_ms,
-            "request_id": frame.request_id,
-            "run_id": frame.run_id,
-            "problem": asdict(frame.problem) if frame.problem else None,
-        }
-    )
+    values: dict[str, Any] = {
+        "task": frame.row.task,
+        "shard": frame.row.shard,
+        "ordinal": frame.row.ordinal,
+        "facts": asdict(frame.facts),
+        "attempts": frame.attempts,
+        "status": frame.status,
+        "received_at": frame.received_at,
+        "latency_ms": frame.latency_ms,
+        "request_id": frame.request_id,
+        "run_id": frame.run_id,
+        "problem": asdict(frame.problem) if frame.problem else None,
+    }
+    if frame.problem is not None:
+        values |= {"ended": frame.ended, "failed": frame.failed, "next_try_at": frame.next_try_at}
+    if frame.copy_of is not None:
+        values |= {"copy_of": [*frame.copy_of], "dedup_of": frame.dedup_of}
+    header = orjson.dumps(values)
     body = frame.body if frame.problem is None else frame.body[:ERROR_BODY_BYTES]
     checksum = zlib.crc32(body, zlib.crc32(header))
     return b"".join((_LENGTHS.pack(MAGIC, len(header), len(body), checksum), header, body))
@@ -86,7 +90,7 @@ def _frame_at(data: bytes, position: int) -> tuple[Frame, int] | None:
 
 def _decode(header: bytes, body: bytes) -> Frame:
     values = orjson.loads(header)
-    problem = values["problem"]
+    problem, copy_of = values["problem"], values.get("copy_of")
     return Frame(
         row=RowId(values["task"], values["shard"], values["ordinal"]),
         facts=Facts(**values["facts"]),
@@ -98,6 +102,11 @@ def _decode(header: bytes, body: bytes) -> Frame:
         run_id=values["run_id"],
         body=body,
         problem=Problem(**problem) if problem else None,
+        ended=values.get("ended", True),
+        failed=values.get("failed", 0),
+        next_try_at=values.get("next_try_at"),
+        copy_of=RowId(*copy_of) if copy_of else None,
+        dedup_of=values.get("dedup_of"),
     )
 
 

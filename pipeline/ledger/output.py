@@ -29,7 +29,10 @@ class Output:
         self.run = root / "_run"
         self.plan = self.run / "plan"
         self.journal = self.run / "journal"
+        self.segments = self.run / "segments"
         self.scratch = self.run / "tmp"
+        self.reserve = self.run / "reserve"
+        self.index = self.run / "index.sqlite"
         self.success = root / "_SUCCESS"
 
     def data(self, task: str) -> Path:

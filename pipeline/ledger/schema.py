@@ -67,10 +67,11 @@ _VALUES = [(name, attrgetter(place)) for name, _, place in _ENVELOPE]
 
 @dataclass(frozen=True, slots=True)
 class TaskSchema:
-    """Both schemas of one task, and under which name each kept column is written."""
+    """Both schemas of one task, its answer columns, and under which name each kept column is written."""
 
     data: pa.Schema
     failures: pa.Schema
+    answers: tuple[str, ...]
     kept_names: Mapping[str, str]
 
 
@@ -97,6 +98,7 @@ def task_schema(answer: Sequence[Column], kept: Sequence[Column]) -> TaskSchema:
     return TaskSchema(
         pa.schema([*_IDENTITY, *answers, *envelope, *extra]),
         pa.schema([*_IDENTITY, *_FAILURE, *envelope, *extra]),
+        tuple(column.name for column in answer),
         names,
     )
 
@@ -118,7 +120,8 @@ def _meaning(failure: Failure) -> dict[str, Any]:
         "stage": kind.stage,
         "kind": failure.problem.kind,
         "error_class": kind.error_class,
-        "retryable": kind.retryable,
+        "retryable": failure.retryable,
+        "next_try_at": None if failure.next_try_at is None else datetime.fromtimestamp(failure.next_try_at, UTC),
         "http_status": failure.problem.http_status,
         "message": failure.problem.message,
     }

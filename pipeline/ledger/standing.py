@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyroaring import BitMap
 
-from pipeline.core.errors import KINDS, LedgerError
+from pipeline.core.errors import LedgerError
 from pipeline.core.types import Failure, Life, Outcome, Row, Spent
 from pipeline.ledger import parts
 from pipeline.ledger.schema import TaskSchema, data_table, failure_table
@@ -19,13 +19,15 @@ PART_ROWS = 10_000
 PART_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(slots=True)
-class Retryable:
-    """A failure of an earlier run that is to be tried again; `attempts` and `finished_at` (UTC) date it."""
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A row of the present snapshot, in short: enough to try it again, and to tell its frames' age."""
 
     attempts: int
     finished_at: datetime
     cost_usd: float | None
+    retryable: bool
+    next_try_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -39,13 +41,20 @@ class Standing:
     failure_folder: Path
     settled: BitMap = field(default_factory=BitMap)
     done: BitMap = field(default_factory=BitMap)
-    retryable: dict[int, Retryable] = field(default_factory=dict)
-    outdated: BitMap = field(default_factory=BitMap)
-    """Rows of the snapshot that a data part holds too, left by a kill between the two: data wins."""
+    """The rows that stand in data parts."""
+    committed: list[tuple[Path, BitMap]] = field(default_factory=list)
+    """The data parts, each with its rows."""
+    failed: dict[int, Failed] = field(default_factory=dict)
+    """The rows of the snapshot; where a data part holds one too, left by a kill between the two, data wins."""
+    given_up: BitMap = field(default_factory=BitMap)
+    """Rows of a retired shard's snapshot that have a place in a newer shard."""
+    awaiting_snapshot: BitMap = field(default_factory=BitMap)
+    """Answered rows whose failure still stands in the snapshot: their journal is kept until it is gone."""
     totals: dict[str, dict[str, float]] = field(default_factory=dict)
     """By file name: the totals of each committed file that counts."""
     snapshot: parts.Part | None = None
-    next_sequence: int = 1
+    superseded: list[Path] = field(default_factory=list)
+    """Older snapshots, left by a kill between creating a generation and deleting the last."""
     rows: dict[int, Row] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
     weight: int = 0
@@ -59,48 +68,54 @@ class Standing:
             summary = parts.read_summary(part.path)
             if not self.done.isdisjoint(summary.ordinals):
                 raise LedgerError(f"{part.path} holds rows that an earlier part of its shard holds too.")
-            self.done |= summary.ordinals
-            self.totals[part.path.name] = dict(summary.totals)
-        self.next_sequence = len(data) + 1
+            self._count(part.path, summary)
         self.settled |= self.done
         if snapshots:
             self._load_snapshot(snapshots[-1])
-            for older in snapshots[:-1]:  # left by a kill between creating a generation and deleting the last
-                older.path.unlink(missing_ok=True)
+            self.superseded = [older.path for older in snapshots[:-1]]
 
     def _load_snapshot(self, newest: parts.Part) -> None:
         self.snapshot = newest
         self.totals[newest.path.name] = dict(parts.read_summary(newest.path).totals)
-        columns = ["ordinal", "retryable", "attempts", "finished_at", "cost_usd"]
+        columns = ["ordinal", "attempts", "finished_at", "cost_usd", "retryable", "next_try_at"]
         for row in parts.read_columns(newest.path, columns):
-            ordinal = row["ordinal"]
+            ordinal = row.pop("ordinal")
+            self.failed[ordinal] = Failed(**row)
             if ordinal in self.done:
-                self.outdated.add(ordinal)
-            elif row["retryable"]:
-                self.retryable[ordinal] = Retryable(row["attempts"], row["finished_at"], row["cost_usd"])
-            else:
+                self.awaiting_snapshot.add(ordinal)
+            elif not row["retryable"]:
                 self.settled.add(ordinal)
 
     def life(self, ordinal: int) -> Life:
         """What earlier runs spent on a row that is to be tried again."""
-        earlier = self.retryable.get(ordinal)
-        return Life(Spent(attempts=earlier.attempts, cost_usd=earlier.cost_usd)) if earlier else Life()
+        waiting = self.failures.get(ordinal)
+        earlier = _in_short(waiting) if waiting is not None else self.failed.get(ordinal)
+        if earlier is None:
+            return Life()
+        next_try_at = earlier.next_try_at.timestamp() if earlier.next_try_at else None
+        return Life(Spent(attempts=earlier.attempts, cost_usd=earlier.cost_usd), next_try_at=next_try_at)
 
     def accounted(self, ordinal: int, attempts: int, received_at: float) -> bool:
         """Whether a frame is already in what is committed: its journal outlived its commit, perhaps by several runs.
 
         An answer always has more attempts than what was committed before it, so no clock can make it look old.
         """
-        if ordinal in self.settled:
+        if ordinal in self.done or ordinal in self.rows or ordinal in self.failures:
             return True
-        earlier = self.retryable.get(ordinal)
+        earlier = self.failed.get(ordinal)
         if earlier is None or attempts != earlier.attempts:
             return earlier is not None and attempts < earlier.attempts
         return datetime.fromtimestamp(received_at, UTC) <= earlier.finished_at
 
-    def passing(self) -> BitMap:
-        """The rows whose failure waits to be written and is to be tried again by a later run."""
-        return BitMap(ordinal for ordinal, failure in self.failures.items() if may_pass(failure))
+    def to_try_again(self) -> list[int]:
+        """The rows that stand failed and are to be asked by this run or, where this run has failed them, the next."""
+        waiting = [ordinal for ordinal, failure in self.failures.items() if failure.retryable]
+        elsewhere = self.done | self.given_up | BitMap(self.rows) | BitMap(self.failures)
+        return waiting + [
+            ordinal
+            for ordinal, failed in self.failed.items()
+            if ordinal not in elsewhere and (failed.retryable or ordinal not in self.settled)
+        ]
 
     def add(self, outcome: Outcome) -> None:
         """Take over one outcome. Raises LedgerError when the row has one already."""
@@ -114,39 +129,50 @@ class Standing:
             self.failures[ordinal] = outcome
         self.weight += 600 + 2 * len(outcome.envelope.raw_text or "")
 
+    def give_up(self, ordinal: int) -> None:
+        """The row has a place in a newer shard: the failure that stands here goes with the next snapshot."""
+        if self.failures.pop(ordinal, None) is not None:
+            self.settled.discard(ordinal)
+        if ordinal in self.failed and ordinal not in self.done:
+            self.given_up.add(ordinal)
+            self.settled.discard(ordinal)
+
+    def reopen(self, ordinals: BitMap) -> None:
+        """Ask these rows of the snapshot again, even those that failed for good."""
+        self.settled -= ordinals
+
+    def close_again(self) -> None:
+        """Rows that were reopened and not asked stand as the snapshot has them."""
+        final = BitMap(ordinal for ordinal, failed in self.failed.items() if not failed.retryable)
+        self.settled |= final - self.given_up
+
     def part_due(self) -> bool:
         """Whether the waiting rows fill a part."""
         return len(self.rows) >= PART_ROWS or self.weight >= PART_BYTES
 
-    def write_parts(self, scratch: Path, run_id: str) -> Iterator[BitMap]:
-        """Commit the waiting rows; yields the ordinals of each part once it is committed. Raises LedgerError."""
+    def write_parts(self, scratch: Path, run_id: str) -> Iterator[tuple[str, list[Row]]]:
+        """Commit the waiting rows; yields each part's name and rows once it is committed. Raises LedgerError."""
         while self.rows:
-            ordinals = sorted(self.rows)[:PART_ROWS]
-            table = data_table(self.schema, (self.rows[ordinal] for ordinal in ordinals))
-            path = parts.data_path(self.data_folder, self.shard, self.next_sequence)
+            rows = [self.rows[ordinal] for ordinal in sorted(self.rows)[:PART_ROWS]]
+            table = data_table(self.schema, rows)
+            path = parts.data_path(self.data_folder, self.shard, len(self.committed) + 1)
             summary = parts.write(table, path, scratch, run_id)
-            self.next_sequence += 1
-            self.done |= summary.ordinals
-            self.totals[path.name] = dict(summary.totals)
-            for ordinal in ordinals:
-                del self.rows[ordinal]
-            yield summary.ordinals
+            self._count(path, summary)
+            self.awaiting_snapshot |= summary.ordinals & BitMap(self.failed)
+            for row in rows:
+                del self.rows[row.id.ordinal]
+            yield path.name, rows
         self.weight = 0
 
-    def write_snapshot(self, scratch: Path, run_id: str, *, retired: bool = False) -> BitMap:
-        """Commit what stands failed, if that has changed; the ordinals newly in it. Raises LedgerError.
+    def write_snapshot(self, scratch: Path, run_id: str) -> BitMap:
+        """Commit what stands failed, if that has changed; the rows whose journal is no longer needed.
 
-        A retired shard gives up the failures to be tried again: their rows are planned in a newer shard.
+        Raises LedgerError.
         """
         fresh = BitMap(self.failures)
-        if retired:
-            for ordinal in self.passing():
-                del self.failures[ordinal]
-                self.settled.remove(ordinal)
-        retried = BitMap(self.retryable)
-        gone = fresh | self.outdated | (retried if retired else retried & self.done)
+        gone = fresh | self.awaiting_snapshot | self.given_up
         if not gone:
-            return fresh
+            return gone
         tables = [failure_table(self.schema, self.failures.values())]
         if self.snapshot:
             tables.append(_without(parts.read_table(self.snapshot.path), gone))
@@ -161,20 +187,29 @@ class Standing:
             superseded.path.unlink()
             del self.totals[superseded.path.name]
         for ordinal in gone:
-            self.retryable.pop(ordinal, None)
+            self.failed.pop(ordinal, None)
         for ordinal, failure in self.failures.items():
-            if may_pass(failure):
-                envelope = failure.envelope
-                finished_at = datetime.fromtimestamp(envelope.finished_at, UTC)
-                self.retryable[ordinal] = Retryable(envelope.attempts, finished_at, envelope.cost_usd)
-        self.outdated.clear()
+            self.failed[ordinal] = _in_short(failure)
+        self.awaiting_snapshot.clear()
+        self.given_up.clear()
         self.failures.clear()
-        return fresh
+        return gone
+
+    def _count(self, path: Path, summary: parts.Summary) -> None:
+        self.done |= summary.ordinals
+        self.committed.append((path, summary.ordinals))
+        self.totals[path.name] = dict(summary.totals)
 
 
-def may_pass(failure: Failure) -> bool:
-    """Whether a later run tries again by itself."""
-    return KINDS[failure.problem.kind].retryable
+def _in_short(failure: Failure) -> Failed:
+    envelope = failure.envelope
+    return Failed(
+        envelope.attempts,
+        datetime.fromtimestamp(envelope.finished_at, UTC),
+        envelope.cost_usd,
+        failure.retryable,
+        None if failure.next_try_at is None else datetime.fromtimestamp(failure.next_try_at, UTC),
+    )
 
 
 def _without(table: pa.Table, ordinals: BitMap) -> pa.Table:

@@ -184,9 +184,9 @@ class ChatProvider:
         """The server's name for this answer, from its headers."""
         return next((reply.headers[name] for name in REQUEST_IDS if reply.headers.get(name)), None)
 
-    def cost(self, fixed: FixedPrompt, usage: Usage) -> float | None:
+    def cost(self, model: str, usage: Usage) -> float | None:
         """USD for one answer, None when the model has no known price or the tokens are not known."""
-        return self._prices.cost(fixed.model, usage)
+        return self._prices.cost(model, usage)
 
     def _unusable(self, body: bytes, what: str) -> CallError:
         said = fit(complaint(body).message, self._secret)

@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.core.errors import ItemError, LedgerError
+from pipeline.core.errors import DiskFullError, ItemError, LedgerError
 from pipeline.core.types import ManifestRow
 
 MAX_SOURCE_BYTES = 256 * 1024 * 1024
@@ -63,7 +63,7 @@ def reason(error: OSError) -> str:
 def write_error(error: OSError, path: Path) -> LedgerError:
     """What a failed write under the output means for the person who runs it."""
     if error.errno in _FULL:
-        return LedgerError(
+        return DiskFullError(
             f"The disk is full, or a size limit is reached ({reason(error)}): {path} could not be written. "
             "Every answer acknowledged so far is kept. Free some space and run the same command again."
         )

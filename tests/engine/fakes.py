@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from pipeline.core.errors import CallError, ItemError, ManifestError
+from pipeline.core.errors import CallError, ItemError, LedgerError, ManifestError
 from pipeline.core.types import (
     Answer,
     Completion,
@@ -21,13 +21,15 @@ from pipeline.core.types import (
     PreparedImage,
     Prompt,
     Reply,
+    Row,
     RowId,
     Scalar,
     Shard,
     Spent,
     Usage,
 )
-from pipeline.engine.flow import Flow, Parts, Settings
+from pipeline.engine.flow import Flow, Settings
+from pipeline.engine.questions import Parts
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
@@ -183,7 +185,7 @@ class FakeProvider:
     def request_id(self, reply: Reply) -> str | None:
         return reply.headers.get("x-request-id")
 
-    def cost(self, fixed: FixedPrompt, usage: Usage) -> float | None:
+    def cost(self, model: str, usage: Usage) -> float | None:
         return PRICE
 
 
@@ -204,6 +206,7 @@ class MemoryLedger:
     safe: int = 0
     threads: set[int] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
+    in_trouble: LedgerError | None = None
 
     def _enter(self, name: str) -> None:
         self.calls[name] = self.calls.get(name, 0) + 1
@@ -218,6 +221,19 @@ class MemoryLedger:
 
     def life(self, row: RowId) -> Life:
         return self.lives.get(row, Life())
+
+    def twin(self, task: str, request_sha256: str) -> Outcome | None:
+        for one in [*self.waiting, *self.committed]:
+            final = isinstance(one, Row) or not one.retryable
+            if one.id.task == task and one.facts.request_sha256 == request_sha256 and final:
+                return one
+        return None
+
+    def trouble(self) -> LedgerError | None:
+        return self.in_trouble
+
+    def shelve(self, row: RowId, life: Life) -> None:
+        self.lives[row] = life
 
     def append(self, frame: Frame) -> None:
         self._enter("append")

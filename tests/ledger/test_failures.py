@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyroaring import BitMap
 
-from pipeline.core.types import Shard
+from pipeline.core.types import Move, RowId, Shard, Spent
 from tests.ledger.world import PRICE, Session, answer, answered, data_files, failed, failure_files, problem, segments
 
 SHARD = Shard(1, 4, "pictures")
@@ -131,7 +131,7 @@ def test_data_wins_over_a_snapshot_left_by_a_kill(tmp_path: Path, monkeypatch: p
     session.end()
     session = Session(tmp_path, run_id="run-2")
     session.receive(answer(0, attempts=2, run_id="run-2"))
-    for _ in session.ledger._standing("caption", 1).write_parts(session.output.scratch, "run-2"):
+    for _ in session.ledger.standing("caption", 1).write_parts(session.output.scratch, "run-2"):
         pass
     session.die()  # between the part and the snapshot
     assert [row["ordinal"] for row in failed(tmp_path)] == [0, 1]
@@ -173,19 +173,42 @@ def test_scratch_files_left_by_a_kill_are_cleaned_up(tmp_path: Path) -> None:
 # Retired shards: their unit has changed, and what is not settled is planned anew in a newer shard
 
 
-def test_a_retired_shard_keeps_what_is_settled_and_gives_up_what_may_pass(tmp_path: Path) -> None:
+def test_a_retired_shard_keeps_what_is_settled_and_gives_up_what_has_moved(tmp_path: Path) -> None:
     session = Session(tmp_path)
     session.receive(answer(0))
-    session.receive(problem(1, "timeout"))
+    session.receive(problem(1, "timeout", attempts=3))
     session.receive(problem(2, "not_found"))
     session.end()
 
-    session = Session(tmp_path, shards=[Shard(2, 1, "pictures")], retired=[1], run_id="run-2")
+    session = Session(tmp_path, run_id="run-2")
     assert session.ledger.settled("caption", 1) == BitMap([0, 2])
+    assert session.ledger.unsettled("caption", 1) == {1: Spent(3, 0, 0.0)}
+    moves = [Move("caption", 1, 1, 2, 0, 3, 0, 0.0)]
+    session.ledger.plan([Shard(2, 1, "pictures")], [1], moves)
     assert session.ledger.retryable() == 0
+    assert session.ledger.unsettled("caption", 1) == {}, "it is somebody else's now"
+    assert session.ledger.life(RowId("caption", 2, 0)).spent == Spent(3, 0, 0.0)
     session.end()
     assert [row["ordinal"] for row in answered(tmp_path)] == [0]
     assert [row["ordinal"] for row in failed(tmp_path)] == [2]
+
+    session = Session(tmp_path, shards=[Shard(2, 1, "pictures")], retired=[1], moves=moves, run_id="run-3")
+    assert session.ledger.unsettled("caption", 2) == {0: Spent(3, 0, 0.0)}
+    session.receive(answer(0, shard=2, attempts=4))
+    session.end()
+    assert [(row["shard"], row["attempts"]) for row in answered(tmp_path)] == [(1, 1), (2, 4)]
+
+
+def test_a_failure_that_the_manifest_names_no_more_stays_where_it_stands(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    session.receive(problem(1, "timeout", attempts=3))
+    session.end()
+    for run in ("run-2", "run-3"):
+        session = Session(tmp_path, shards=[], retired=[1], run_id=run)
+        assert session.ledger.unsettled("caption", 1) == {1: Spent(3, 0, 0.0)}, "its key may come back"
+        assert session.ledger.retryable() == 0, "nobody asks it today"
+        session.end()
+    assert [row["ordinal"] for row in failed(tmp_path)] == [1]
 
 
 def test_an_unusable_answer_in_a_retired_shard_is_kept_as_a_failure(tmp_path: Path) -> None:
@@ -212,7 +235,12 @@ def test_a_failure_that_a_kill_left_in_the_journal_of_a_retired_shard_is_planned
     # The manifest has grown: the plan asks what is settled before it retires the shard.
     session = Session(tmp_path, run_id="run-2")
     assert session.ledger.settled("caption", 1) == BitMap([1]), "the other two go into a newer shard"
-    session.ledger.plan([Shard(2, 2, "pictures")], [1])
+    assert set(session.ledger.unsettled("caption", 1)) == {0, 2}
+    session.ledger.plan(
+        [Shard(2, 2, "pictures")],
+        [1],
+        [Move("caption", 1, 0, 2, 0, 1, 0, 0.0), Move("caption", 1, 2, 2, 1, 1, 0, 0.0)],
+    )
     session.end()
     assert [row["ordinal"] for row in failed(tmp_path)] == [1]
     assert segments(tmp_path) == [], "nothing is left that a journal would have to be kept for"

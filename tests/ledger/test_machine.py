@@ -22,14 +22,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pyroaring import BitMap
 
 from pipeline.core.errors import KINDS
-from pipeline.core.types import Frame, RowId, Shard
+from pipeline.core.types import Frame, Move, RowId, Shard
 from pipeline.ledger import journal, standing
 from tests.ledger.test_recovery import KilledError, killed_at
 from tests.ledger.world import Session, answer, answered, failed, problem, segments
 
 TASKS = ("caption", "ocr")
 PICTURES = 6
-STEPS = ("answer", "answer", "answer", "cut", "timeout", "timeout", "not_found", "sync", "commit")
+STEPS = (
+    *("answer", "answer", "answer", "cut", "timeout", "timeout", "not_found"),
+    *("checkpoint", "copy", "copy", "sync", "commit"),
+)
 Question = tuple[str, str]
 """A picture's key and a task: what stays the same when a shard is retired."""
 
@@ -52,9 +55,14 @@ class LedgerMachine(RuleBasedStateMachine):
         """Final failures, by kind."""
         self.cut: set[Question] = set()
         """Unusable answers that await their repair."""
+        self.between: set[Question] = set()
+        """Questions between two attempts."""
         self.waiting: set[Question] = set()
         """Failures to be tried again of which it does not matter whether this run or the next asks."""
         self.attempts: dict[Question, int] = defaultdict(int)
+        self.moves: list[Move] = []
+        self.places: dict[Question, RowId] = {}
+        """Where a question has got its outcome."""
         self.runs = 0
         self.open(TASKS)
 
@@ -82,13 +90,19 @@ class LedgerMachine(RuleBasedStateMachine):
         assert {item for item in failures if not KINDS[item[1]].retryable} == set(self.final.items())
         for task in TASKS:
             self.check_files(task)
-        assert bool(segments(self.root)) == bool(self.cut), "a journal is kept for what awaits its repair, and no other"
+        assert bool(segments(self.root)) == bool(self.cut | self.between), "a journal is kept for what is not ended"
 
     def open(self, tasks: tuple[str, ...], **plan: Any) -> None:
         self.runs += 1
         self.tasks = tasks
         self.session = Session(
-            self.root, tasks=tasks, shards=self.shards, retired=self.retired, run_id=f"run-{self.runs}", **plan
+            self.root,
+            tasks=tasks,
+            shards=self.shards,
+            retired=self.retired,
+            moves=self.moves,
+            run_id=f"run-{self.runs}",
+            **plan,
         )
 
     def todo(self) -> set[Question]:
@@ -153,12 +167,34 @@ class LedgerMachine(RuleBasedStateMachine):
             row = data.draw(st.sampled_from(sorted(asked)))
             before = self.session.lives.get(row) or ledger.life(row)
             assert before.spent.answers == (asked[row] in self.cut), "a paid answer is never forgotten"
+            assert before.spent.attempts == self.attempts[asked[row]], "nor is an attempt"
+            if step == "copy":
+                self.copy(data, row, asked[row], add=add)
+                return
             frame = self.frame(row, asked[row], step)
             if not add:
                 ledger.append(frame)
             elif self.session.receive(frame):
                 ledger.commit()
             self.expect(asked[row], step)
+            self.places[asked[row]] = row
+
+    def copy(self, data: st.DataObject, row: RowId, question: Question, *, add: bool) -> None:
+        """The question is found equal to one that has ended."""
+        ended = sorted(other for other in {*self.answers, *self.final} if other[1] == row.task)
+        if not ended:
+            return
+        leader = data.draw(st.sampled_from(ended))
+        found = self.session.ledger.outcome(self.places[leader])
+        assert found is not None, "what has ended can be found"
+        self.session.share(row, found, add=add, received_at=1_700_000_000.0 + self.runs)
+        if leader in self.answers:
+            self.answers[question] = self.answers[leader]
+        else:
+            self.final[question] = self.final[leader]
+        self.places[question] = row
+        for kind in (self.cut, self.waiting, self.between):
+            kind.discard(question)
 
     def frame(self, row: RowId, question: Question, event: str) -> Frame:
         self.attempts[question] += 1
@@ -169,6 +205,8 @@ class LedgerMachine(RuleBasedStateMachine):
             "run_id": f"run-{self.runs}",
             "received_at": 1_700_000_000.0 + self.runs,
         }
+        if event == "checkpoint":
+            return problem(row.ordinal, "timeout", ended=False, failed=1, **values)
         if event in KINDS and event != "cut":
             return problem(row.ordinal, event, **values)
         return answer(row.ordinal, "?half" if event == "cut" else self.text(question), **values)
@@ -177,9 +215,12 @@ class LedgerMachine(RuleBasedStateMachine):
         return f"{question} answered in run {self.runs}"
 
     def expect(self, question: Question, event: str) -> None:
+        if event == "checkpoint":
+            self.between.add(question)
+            return
         repaired = question in self.cut
-        self.cut.discard(question)
-        self.waiting.discard(question)
+        for kind in (self.cut, self.waiting, self.between):
+            kind.discard(question)
         if event == "answer":
             self.answers[question] = self.text(question)
         elif repaired:
@@ -200,6 +241,12 @@ class LedgerMachine(RuleBasedStateMachine):
             for task in TASKS
             for ordinal in self.session.ledger.settled(task, number)
         }
+        spent = [
+            ((self.keys[number, ordinal], task), RowId(task, number, ordinal), used)
+            for number in numbers
+            for task in self.tasks
+            for ordinal, used in self.session.ledger.unsettled(task, number).items()
+        ]
         lacking: dict[tuple[str, ...], list[str]] = {}
         for key in sorted(set(self.keys.values())):
             tasks = tuple(task for task in TASKS if (key, task) not in settled)
@@ -209,9 +256,19 @@ class LedgerMachine(RuleBasedStateMachine):
             if tasks:
                 self.shards.append(Shard(number, len(keys), "pictures", tasks))
                 self.keys |= {(number, ordinal): key for ordinal, key in enumerate(keys)}
-        self.session.ledger.plan(self.shards, self.retired)
+        places = {
+            (self.keys[shard.number, ordinal], task): RowId(task, shard.number, ordinal)
+            for shard in self.shards
+            for ordinal in range(shard.rows)
+            for task in shard.tasks or TASKS
+        }
+        for question, old, used in spent:
+            new = places[question]
+            self.moves.append(Move(*old, new.shard, new.ordinal, used.attempts, used.answers, used.cost_usd))
+        self.session.ledger.plan(self.shards, self.retired, self.moves)
         self.final |= dict.fromkeys(self.cut, "cut")
         self.cut.clear()
+        self.between.clear()
 
     @invariant()
     def asked_is_what_has_no_outcome(self) -> None:

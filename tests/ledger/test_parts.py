@@ -282,6 +282,7 @@ def test_totals_run_over_the_life_of_the_output(tmp_path: Path) -> None:
     assert totals["caption"] == {
         "data": {"rows": 4, "prompt_tokens": 400, "completion_tokens": 20, "cost_usd": 4 * PRICE},
         "failures": {"rows": 3, "cost_usd": 0.0, "kind.not_found": 2, "kind.timeout": 1},
+        "pending": {},
     }
     assert totals["ocr"]["data"]["rows"] == 1
     session.end()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,24 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import CallError, ItemError
-from pipeline.core.types import Answer, Column, Completion, Facts, Frame, Life, Problem, RowId, Shard, Usage
+from pipeline.core.types import (
+    Answer,
+    Column,
+    Completion,
+    Facts,
+    Frame,
+    Life,
+    Move,
+    Outcome,
+    Problem,
+    RowId,
+    Shard,
+    Usage,
+)
 from pipeline.engine.settle import Settler
-from pipeline.ledger.ledger import OutputLedger, Recovery, open_ledger
+from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output
+from pipeline.ledger.recovery import Recovery, open_ledger
 from pipeline.ledger.schema import TaskSchema, task_schema
 
 PRICE = 0.5
@@ -39,7 +52,7 @@ class EchoProvider:
             raise CallError("http_5xx", "no completion in it", 200)
         return Completion(body.decode(), "stop", None, "served", None, Usage(prompt_tokens=100, completion_tokens=5))
 
-    def cost(self, fixed: object, usage: Usage) -> float | None:
+    def cost(self, model: str, usage: Usage) -> float | None:
         return PRICE
 
 
@@ -53,7 +66,7 @@ def answer(ordinal: int, text: str | bytes = "a cat", **values: Any) -> Frame:
 
 
 def problem(ordinal: int, kind: str = "timeout", **values: Any) -> Frame:
-    """The end of a row without an answer."""
+    """The end of a row without an answer; with `ended=False` a checkpoint between two attempts."""
     return _frame(ordinal, problem=Problem(kind, f"it was {kind}"), status=None, **values)
 
 
@@ -91,6 +104,7 @@ class Session:
         kept: Sequence[Column] = (),
         shards: Sequence[Shard] = (Shard(1, 100, "pictures"),),
         retired: Sequence[int] = (),
+        moves: Sequence[Move] = (),
         run_id: str = "run-1",
     ) -> None:
         self.root = root
@@ -100,8 +114,8 @@ class Session:
         self.lives: dict[RowId, Life] = {}
         self.ledger: OutputLedger
         self.recovery: Recovery
-        self.ledger, self.recovery = open_ledger(self.output, schemas(tasks, kept), run_id, self.settler.settle)
-        self.ledger.plan(shards, retired)
+        self.ledger, self.recovery = open_ledger(self.output, schemas(tasks, kept), run_id, self.settler, moves=moves)
+        self.ledger.plan(shards, retired, moves)
 
     def receive(self, frame: Frame) -> bool:
         """Append the frame and take over what it means; True when a commit is due."""
@@ -112,12 +126,27 @@ class Session:
             return False
         return self.ledger.add(life.outcome)
 
+    def share(self, row: RowId, leader: Outcome, *, add: bool = True, **values: Any) -> Outcome:
+        """What the engine does for a row whose question is equal to the leader's."""
+        life = self.lives.pop(row, None) or self.ledger.life(row)
+        values = {"attempts": life.spent.attempts, **values}
+        dedup_of = leader.envelope.dedup_of or leader.facts.key
+        frame = _frame(
+            row.ordinal, shard=row.shard, task=row.task, status=None, copy_of=leader.id, dedup_of=dedup_of, **values
+        )
+        self.ledger.append(frame)
+        outcome = self.settler.share(frame, life, leader)
+        if add:
+            self.ledger.add(outcome)
+        return outcome
+
     def die(self) -> None:
         """The process is gone: nothing is synced, committed or closed in order."""
-        journal = self.ledger._journal
-        if journal._descriptor is not None:
-            os.close(journal._descriptor)
-            journal._descriptor = None
+        journal = self.ledger.journal
+        if journal._segment is not None:
+            journal._segment.close()
+            journal._segment = None
+        self.ledger._twins.close()
 
     def end(self) -> None:
         """An orderly end."""

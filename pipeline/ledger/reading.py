@@ -1,0 +1,57 @@
+"""Rows of committed files as outcomes again: the way back from `schema.py`."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.types import Envelope, Facts, Failure, Outcome, Problem, Row, RowId, Usage
+from pipeline.ledger import parts
+from pipeline.ledger.schema import TaskSchema
+
+_FACTS = [item.name for item in fields(Facts) if item.name != "kept"]
+_USAGE = [item.name for item in fields(Usage)]
+_ENVELOPE = [item.name for item in fields(Envelope) if item.name not in {"usage", "finished_at"}]
+
+
+def outcome_of(task: str, schema: TaskSchema, row: Mapping[str, Any]) -> Outcome:
+    """The outcome that a row of a part or, when it has a `kind`, of a snapshot was written from."""
+    row_id = RowId(task, row["shard"], row["ordinal"])
+    kept = {name: row[written] for name, written in schema.kept_names.items()}
+    facts = Facts(**{name: row[name] for name in _FACTS}, kept=kept)
+    envelope = Envelope(
+        **{name: row[name] for name in _ENVELOPE},
+        finished_at=row["finished_at"].timestamp(),
+        usage=Usage(**{name: row[name] for name in _USAGE}),
+    )
+    if "kind" not in row:
+        return Row(row_id, facts, {name: row[name] for name in schema.answers}, envelope)
+    problem = Problem(row["kind"], row["message"], row["http_status"])
+    next_try_at = row["next_try_at"].timestamp() if row["next_try_at"] else None
+    return Failure(row_id, facts, problem, envelope, row["retryable"], next_try_at)
+
+
+class RecentTables:
+    """The committed files read last: rows that share an answer mostly come together."""
+
+    def __init__(self, most: int = 4) -> None:
+        self._most = most
+        self._tables: OrderedDict[Path, pa.Table] = OrderedDict()
+
+    def row(self, path: Path, ordinal: int) -> Mapping[str, Any] | None:
+        """One row of a committed file, None when it does not hold the ordinal. Raises LedgerError."""
+        table = self._tables.pop(path, None) or parts.read_table(path)
+        self._tables[path] = table
+        if len(self._tables) > self._most:
+            self._tables.popitem(last=False)
+        place = pc.index(table.column("ordinal"), pa.scalar(ordinal, pa.int32())).as_py()
+        if place < 0:
+            return None
+        row: Mapping[str, Any] = table.slice(place, 1).to_pylist()[0]
+        return row

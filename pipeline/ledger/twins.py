@@ -1,0 +1,130 @@
+"""Equal questions are asked once: finds how a question equal to this one has ended, in memory or on the disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.core.errors import LedgerError
+from pipeline.core.types import Failure, Outcome, Row, RowId
+from pipeline.ledger import parts
+from pipeline.ledger.index import Entry, QuestionIndex
+from pipeline.ledger.reading import RecentTables, outcome_of
+from pipeline.ledger.standing import Standing
+
+
+class Twins:
+    """The outcomes that other rows may share: answers, and failures that are final. Retryable ones are asked again.
+
+    Outcomes that wait to be committed are found in `_waiting`, committed ones by the index. A row that is itself a copy
+    is never anybody's leader. `guard` keeps a snapshot from being replaced while it is read.
+    """
+
+    def __init__(self, index: Path, standings: Mapping[tuple[str, int], Standing]) -> None:
+        self.guard = threading.RLock()
+        self._index = QuestionIndex(index)
+        self._standings = standings
+        self._waiting: dict[tuple[str, str], RowId] = {}
+        self._tables = RecentTables()
+
+    def note(self, outcome: Outcome) -> None:
+        """This outcome was taken over."""
+        question = outcome.facts.request_sha256
+        if question is not None and _leads(outcome):
+            self._waiting[outcome.id.task, question] = outcome.id
+
+    def find(self, task: str, request_sha256: str, *, answers_only: bool) -> Outcome | None:
+        """The outcome of an equal question of this task. Raises LedgerError."""
+        row = self._waiting.get((task, request_sha256)) or self._index.find(task, request_sha256)
+        if row is None or (standing := self._standings.get((task, row.shard))) is None:
+            return None
+        found = self.outcome(row)
+        if found is None or found.facts.request_sha256 != request_sha256 or row.ordinal not in standing.settled:
+            return None
+        return found if isinstance(found, Row) or not (answers_only or found.retryable) else None
+
+    def outcome(self, row: RowId) -> Outcome | None:
+        """A row's outcome, from memory or from its committed file. Raises LedgerError."""
+        standing = self._standings.get((row.task, row.shard))
+        if standing is None:
+            return None
+        with self.guard:
+            waiting = standing.rows.get(row.ordinal) or standing.failures.get(row.ordinal)
+            if waiting is not None:
+                return waiting
+            path = next((path for path, ordinals in list(standing.committed) if row.ordinal in ordinals), None)
+            if path is None and row.ordinal in standing.failed and standing.snapshot is not None:
+                path = standing.snapshot.path
+            values = self._tables.row(path, row.ordinal) if path is not None else None
+            return outcome_of(row.task, standing.schema, values) if values is not None else None
+
+    def committed(self, task: str, name: str, rows: Sequence[Row]) -> None:
+        """These rows stand in the data part `name`. Raises LedgerError."""
+        self._index.add_part(task, name, _entries(rows))
+        self._forget(rows)
+
+    def failed(self, task: str, snapshot: parts.Part | None, failures: Sequence[Failure]) -> None:
+        """These failures, just written, stand in the snapshot. Raises LedgerError."""
+        if snapshot is not None and failures:
+            self._index.add_snapshot(task, snapshot.path.name, _entries(failures))
+            self._forget(failures)
+
+    def cover(self, warn: Callable[[int], None]) -> None:
+        """Bring the index up to what is committed; `warn` is told how many files that takes.
+
+        Raises LedgerError when a part that was there is gone.
+        """
+        tasks: dict[str, list[Standing]] = {}
+        for (task, _), standing in self._standings.items():
+            tasks.setdefault(task, []).append(standing)
+        for task, standings in tasks.items():
+            covered = self._index.parts(task)
+            data = {path.name: path for standing in standings for path, _ in standing.committed}
+            if missing := sorted(covered - data.keys()):
+                raise LedgerError(
+                    f"{standings[0].data_folder / missing[0]} is missing ({len(missing)} such). It was committed, and "
+                    f"vlm-batch deletes no part. Bring it back, or delete {self._index.path} to have its rows asked "
+                    "again."
+                )
+            snapshots = {item.snapshot.path.name: item.snapshot.path for item in standings if item.snapshot}
+            known = self._index.snapshots(task)
+            fresh = sorted(data.keys() - covered)
+            if len(fresh) > 1:
+                warn(len(fresh))
+            for name in fresh:
+                self._index.add_part(task, name, _read_entries(data[name], []))
+            for name in sorted(snapshots.keys() - known):
+                self._index.add_snapshot(task, name, _read_entries(snapshots[name], ["retryable"]))
+            self._index.forget_snapshots(task, known - snapshots.keys())
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+
+    def _forget(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self._waiting.pop((outcome.id.task, outcome.facts.request_sha256 or ""), None)
+
+
+def _leads(outcome: Outcome) -> bool:
+    if outcome.envelope.dedup_of is not None:
+        return False
+    return isinstance(outcome, Row) or not outcome.retryable
+
+
+def _entries(outcomes: Sequence[Outcome]) -> list[Entry]:
+    return [
+        (outcome.facts.request_sha256, outcome.id.shard, outcome.id.ordinal)
+        for outcome in outcomes
+        if outcome.facts.request_sha256 is not None and _leads(outcome)
+    ]
+
+
+def _read_entries(path: Path, more: list[str]) -> list[Entry]:
+    rows = parts.read_columns(path, ["request_sha256", "shard", "ordinal", "dedup_of", *more])
+    return [
+        (row["request_sha256"], row["shard"], row["ordinal"])
+        for row in rows
+        if row["request_sha256"] is not None and row["dedup_of"] is None and not row.get("retryable")
+    ]
