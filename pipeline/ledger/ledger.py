@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pyroaring import BitMap
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Failure, Frame, Life, Outcome, RowId, Shard
+from pipeline.core.types import Failure, Frame, Life, Outcome, RowId, Shard, Spent
 from pipeline.ledger import parts
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.output import Output
@@ -82,6 +82,11 @@ class OutputLedger:
             if (row.task, row.shard) == (task, shard) and life.unusable is not None and not may_pass(life.unusable):
                 held.add(row.ordinal)
         return held
+
+    def unsettled(self, task: str, shard: int) -> dict[int, Spent]:
+        """The rows of a shard on which something was spent and that are to be tried again."""
+        retryable = self._standing(task, shard).retryable
+        return {ordinal: Spent(row.attempts, 0, row.cost_usd) for ordinal, row in retryable.items()}
 
     def left(self, shard: Shard) -> int:
         """How many questions of this shard are still to be asked."""

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.manifests import plan as plan_module
+from pipeline.manifests import generation
+from pipeline.manifests.plan import load_plan
 from tests.manifests.pages import listing, opened
 from tests.manifests.test_plan import Job, images
 
@@ -35,7 +36,7 @@ def test_every_question_is_planned_exactly_once(
     days: list[tuple[tuple[list[str], list[str]], set[str], set[tuple[str, str]]]], rows: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan_module, "SHARD_ROWS", rows)
+        patch.setattr(generation, "SHARD_ROWS", rows)
         patch.setattr(os, "fsync", lambda descriptor: None)  # hundreds of plans: nobody pulls the plug here
         root = Path(folder)
         job, answered, content = Job(root / "run"), set(), [None, None]
@@ -69,5 +70,5 @@ def test_every_question_is_planned_exactly_once(
 
 def load_shape(job: Job) -> tuple[object, object, int]:
     """The plan as the next process reads it."""
-    again = plan_module.load_plan(job.root / "plan")
+    again = load_plan(job.root / "plan")
     return again.shards, again.retired, again.generation

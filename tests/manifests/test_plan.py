@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import ManifestError
-from pipeline.core.types import Column
-from pipeline.manifests import plan as plan_module
-from pipeline.manifests.plan import Plan, PlannedManifest, grow_plan, load_plan
+from pipeline.core.types import Column, Spent
+from pipeline.manifests import generation
+from pipeline.manifests.growth import grow_plan
+from pipeline.manifests.plan import Plan, PlannedManifest, load_plan
 from pipeline.manifests.unit import Unit
 from tests.manifests.pages import listing, only, opened, touch
 
@@ -24,17 +25,21 @@ class Job:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.settled: dict[tuple[str, int], set[int]] = defaultdict(set)
+        self.done: dict[tuple[str, int], set[int]] = defaultdict(set)
         self.plan = load_plan(root / "plan")
 
     def run(self, units: Sequence[Unit], *tasks: str) -> Plan:
         """The plan that a new process makes of today's manifest and tasks."""
         self.tasks = tasks or ("caption",)
         before = load_plan(self.root / "plan")
-        self.plan = grow_plan(
-            before, units, self.tasks, lambda task, shard: self.settled[task, shard], self.root / "tmp"
-        )
+        self.plan = grow_plan(before, units, self.tasks, self, self.root / "tmp")
         return self.plan
+
+    def settled(self, task: str, shard: int) -> set[int]:
+        return self.done[task, shard]
+
+    def unsettled(self, task: str, shard: int) -> dict[int, Spent]:
+        return {}
 
     def todo(self) -> Todo:
         """(key, task) still to be asked, in the order of the shards."""
@@ -43,7 +48,7 @@ class Job:
             for shard in self.plan.active
             for row in self.plan.placed(shard.number)
             for task in self.tasks
-            if (shard.tasks is None or task in shard.tasks) and row.ordinal not in self.settled[task, shard.number]
+            if (shard.tasks is None or task in shard.tasks) and row.ordinal not in self.done[task, shard.number]
         ]
 
     def settle(self, *questions: tuple[str, str]) -> None:
@@ -51,7 +56,7 @@ class Job:
             for row in self.plan.placed(shard.number):
                 for key, task in questions:
                     if row.key == key and (shard.tasks is None or task in shard.tasks):
-                        self.settled[task, shard.number].add(row.ordinal)
+                        self.done[task, shard.number].add(row.ordinal)
 
     def files(self) -> list[str]:
         return sorted(path.name for path in (self.root / "plan").iterdir())
@@ -240,8 +245,8 @@ def test_a_kept_column_that_differs_between_units_is_text(tmp_path: Path, job: J
 
 
 def test_shards_are_split_and_numbered_on(job: Job, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan_module.SHARD_ROWS == 20_000
-    monkeypatch.setattr(plan_module, "SHARD_ROWS", 3)
+    assert generation.SHARD_ROWS == 20_000
+    monkeypatch.setattr(generation, "SHARD_ROWS", 3)
     plan = job.run([only(listing(page, *images(*"abcdefgh")))])
     assert [(shard.number, shard.rows) for shard in plan.active] == [(1, 3), (2, 3), (3, 2)]
     assert job.todo() == captions(*"abcdefgh")
