@@ -102,7 +102,7 @@ def load_plan(folder: Path) -> Plan:
             plan.units = record["units"]
             plan.kept = [Column(*column) for column in record["kept"]]
             plan.retired.update(record["retired"])
-            plan.moved += [Move(*move) for move in record.get("moved", ())]  # outputs of version 0.1 have none
+            plan.moved += [Move(*move) for move in record.get("moved", ())]  # an older record has none
             for batch, (number, rows, unit, tasks) in enumerate(record["shards"]):
                 plan.shards[number] = Shard(number, rows, unit, tuple(tasks) if tasks is not None else None)
                 plan.places[number] = (plan.generation, batch)
