@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
-from pyroaring import BitMap
 
 from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
 from pipeline.config import Config
@@ -17,9 +16,11 @@ from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output, merge_fingerprints, refuse_changes
 from pipeline.ledger.recovery import open_ledger
 from pipeline.ledger.schema import TaskSchema
+from pipeline.manifests.comparison import NothingAsked
 from pipeline.manifests.directory import Directory
+from pipeline.manifests.growth import grow_plan, is_outdated
 from pipeline.manifests.open import open_manifest
-from pipeline.manifests.plan import Plan, PlannedManifest, grow_plan, is_outdated, load_plan
+from pipeline.manifests.plan import Plan, PlannedManifest, load_plan
 from pipeline.manifests.unit import Unit
 from pipeline.storage.http import AiohttpTransport
 
@@ -67,7 +68,7 @@ def open_output(config: Config, output: Output, run_id: str, transport: AiohttpT
     ledger.check(plan.shards)
     if is_outdated(plan, units, list(tasks)):
         output.take_back_success()  # before the plan says that there is more to do
-    plan = grow_plan(plan, units, list(tasks), ledger.settled, output.scratch)
+    plan = grow_plan(plan, units, list(tasks), ledger, output.scratch)
     _log_opened(plan, units, schemas)
     output.record_config(merge_fingerprints(old, new))
     ledger.plan(plan.active, plan.retired)
@@ -87,7 +88,7 @@ def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], u
             )
         # What is wrong with the names is told before anything is written.
         open_schemas(tasks, [Column(name, "string") for name in config.manifest.keep])
-        return grow_plan(plan, units, list(tasks), lambda *_: BitMap(), output.scratch)
+        return grow_plan(plan, units, list(tasks), NothingAsked(), output.scratch)
     kept = sorted(column.name for column in plan.kept or [])
     if kept != sorted(config.manifest.keep):
         fixed = f"manifest.keep: the columns of {output.root} are fixed as {kept}"

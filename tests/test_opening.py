@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import opening
 from pipeline.compose import read_config
+from pipeline.core.types import Envelope, Facts, Failure, Move, Problem, RowId
 from pipeline.ledger.output import Output
 from pipeline.storage.http import AiohttpTransport
 from tests.support.pictures import write_pictures
@@ -48,3 +49,20 @@ def test_success_is_gone_before_the_plan_says_that_there_is_more_to_do(
     with pytest.raises(KeyboardInterrupt):
         opening.open_output(config, output, "run-3", AiohttpTransport())
     assert stood == [False]
+
+
+def test_what_a_failure_cost_moves_with_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "pictures", 2)
+    (tmp_path / "config.toml").write_text(CONFIG)
+    config, output = read_config(tmp_path / "config.toml", []), Output(Path("out"))
+    opened = opening.open_output(config, output, "run-1", AiohttpTransport())
+    row, facts = RowId("caption", 1, 1), Facts("b", "b", "m")
+    opened.ledger.add(Failure(row, facts, Problem("timeout", "slow"), Envelope("run-1", 1.0, 3, cost_usd=0.5), True))
+    opened.ledger.commit(everything=True)
+    opened.ledger.close()
+
+    write_pictures(tmp_path / "pictures", 3)
+    opened = opening.open_output(config, output, "run-2", AiohttpTransport())
+    opened.ledger.close()
+    assert opened.source.plan.moved == [Move("caption", 1, 1, 2, 1, 3, 0, 0.5)]

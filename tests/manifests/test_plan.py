@@ -3,58 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import Column
-from pipeline.manifests import plan as plan_module
-from pipeline.manifests.plan import Plan, PlannedManifest, grow_plan, load_plan
-from pipeline.manifests.unit import Unit
+from pipeline.manifests import generation
+from pipeline.manifests.plan import PlannedManifest, load_plan
+from tests.manifests.job import Job, captions, images
 from tests.manifests.pages import listing, only, opened, touch
-
-Todo = list[tuple[str, str]]
-
-
-class Job:
-    """An output's plan over many runs, and what has been settled in them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.settled: dict[tuple[str, int], set[int]] = defaultdict(set)
-        self.plan = load_plan(root / "plan")
-
-    def run(self, units: Sequence[Unit], *tasks: str) -> Plan:
-        """The plan that a new process makes of today's manifest and tasks."""
-        self.tasks = tasks or ("caption",)
-        before = load_plan(self.root / "plan")
-        self.plan = grow_plan(
-            before, units, self.tasks, lambda task, shard: self.settled[task, shard], self.root / "tmp"
-        )
-        return self.plan
-
-    def todo(self) -> Todo:
-        """(key, task) still to be asked, in the order of the shards."""
-        return [
-            (row.key, task)
-            for shard in self.plan.active
-            for row in self.plan.placed(shard.number)
-            for task in self.tasks
-            if (shard.tasks is None or task in shard.tasks) and row.ordinal not in self.settled[task, shard.number]
-        ]
-
-    def settle(self, *questions: tuple[str, str]) -> None:
-        for shard in self.plan.active:
-            for row in self.plan.placed(shard.number):
-                for key, task in questions:
-                    if row.key == key and (shard.tasks is None or task in shard.tasks):
-                        self.settled[task, shard.number].add(row.ordinal)
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in (self.root / "plan").iterdir())
 
 
 @pytest.fixture
@@ -65,14 +23,6 @@ def job(tmp_path: Path) -> Job:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     return tmp_path / "train.jsonl"
-
-
-def images(*names: str) -> list[dict[str, str]]:
-    return [{"image": name} for name in names]
-
-
-def captions(*names: str) -> Todo:
-    return [(name, "caption") for name in names]
 
 
 def test_a_new_manifest_is_planned_whole(job: Job, page: Path) -> None:
@@ -240,8 +190,8 @@ def test_a_kept_column_that_differs_between_units_is_text(tmp_path: Path, job: J
 
 
 def test_shards_are_split_and_numbered_on(job: Job, page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plan_module.SHARD_ROWS == 20_000
-    monkeypatch.setattr(plan_module, "SHARD_ROWS", 3)
+    assert generation.SHARD_ROWS == 20_000
+    monkeypatch.setattr(generation, "SHARD_ROWS", 3)
     plan = job.run([only(listing(page, *images(*"abcdefgh")))])
     assert [(shard.number, shard.rows) for shard in plan.active] == [(1, 3), (2, 3), (3, 2)]
     assert job.todo() == captions(*"abcdefgh")
@@ -253,6 +203,22 @@ def test_shards_are_split_and_numbered_on(job: Job, page: Path, monkeypatch: pyt
     reloaded = load_plan(job.root / "plan")
     assert reloaded.shards == plan.shards
     assert reloaded.retired == plan.retired
+
+
+def test_a_listing_is_whole_before_the_next_one_begins(
+    tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else thousands of listings would each hold back a part of a shard in memory."""
+    monkeypatch.setattr(generation, "SHARD_ROWS", 2)
+    listing(tmp_path / "x.jsonl", *images("a", "b", "c"))
+    listing(tmp_path / "y.jsonl", *images("d", "e", "f"))
+    plan = job.run(opened(tmp_path / "*.jsonl"))
+    assert [(shard.rows, shard.unit[-7:]) for shard in plan.active] == [
+        (2, "x.jsonl"),
+        (1, "x.jsonl"),
+        (2, "y.jsonl"),
+        (1, "y.jsonl"),
+    ]
 
 
 def test_shard_numbers_are_never_used_again(job: Job, page: Path) -> None:

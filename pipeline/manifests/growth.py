@@ -1,0 +1,126 @@
+"""Growing the plan: a new generation for what is new, changed, gone or reopened, in bounded memory.
+
+Two passes over the units concerned. The first compares the manifest with the plan and the answers, key by key on the
+disk (`comparison.py`), and notes the numbers of the rows to be planned. The second reads the units again and writes
+those rows in the manifest's order (`generation.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+
+from pipeline.core.errors import ManifestError
+from pipeline.core.types import Column
+from pipeline.manifests.comparison import Comparison, Marks, Standings
+from pipeline.manifests.generation import GenerationWriter
+from pipeline.manifests.plan import Plan, load_plan
+from pipeline.manifests.unit import PlannedRow, Unit
+from pipeline.storage.buckets import Buckets
+
+
+def is_outdated(
+    plan: Plan, units: Sequence[Unit], tasks: Sequence[str], reopened: Collection[tuple[str, int]] = ()
+) -> bool:
+    """Whether `grow_plan` would write a new generation; with rows reopened in retired shards, whether it may."""
+    stale = _stale(plan, {unit.name: unit.fingerprint() for unit in units}, tasks)
+    return bool(stale or _reopened(plan, tasks, reopened))
+
+
+def grow_plan(
+    plan: Plan,
+    units: Sequence[Unit],
+    tasks: Sequence[str],
+    standings: Standings,
+    scratch: Path,
+    reopened: Collection[tuple[str, int]] = (),
+) -> Plan:
+    """Plan what is new or changed in the manifest since the last generation; the same plan when nothing is.
+
+    `reopened` names (task, retired shard) pairs in which settled rows are to be asked again: those that the manifest
+    still names get a new place, whether or not their unit has changed.
+
+    Raises ManifestError: unreadable units, a key that stands twice. Raises LedgerError: the disk is full.
+    """
+    fingerprints = {unit.name: unit.fingerprint() for unit in units}
+    stale = _stale(plan, fingerprints, tasks)
+    pairs = _reopened(plan, tasks, reopened)
+    if not stale and not pairs:
+        return plan
+    changed = [unit for unit in units if unit.name in stale]
+    # Changed units come first: a key that they name is planned there, with all that it lacks.
+    sources = changed + [unit for unit in units if pairs and unit.name not in stale]
+    with Buckets(scratch, "keys", "BQ") as spread:
+        comparison = Comparison(plan, tasks, standings, stale, pairs, spread)
+        comparison.spread_planned()
+        comparison.spread_named(sources)
+        comparison.decide()
+    if comparison.duplicates:
+        examples = _select(changed, zip(comparison.duplicates[:3], repeat(None), strict=False))
+        raise ManifestError(
+            f"The manifest names keys more than once ({len(comparison.duplicates)} times too often), for example "
+            f"{', '.join(repr(row.key) for _, row, _ in examples)}. Set manifest.key to a column that is unique."
+        )
+    if not stale and not comparison.due:
+        plan.unplaced = comparison.unplaced
+        return plan
+    writer = GenerationWriter(plan, scratch)
+    for unit_name, row, lacking in _select(sources, comparison.marks()):
+        writer.add(row, unit_name, lacking, comparison.taken_along(row.key, lacking))
+    for unit in sources:  # row numbers of the first pass mean nothing in another content
+        if unit.fingerprint() != fingerprints[unit.name]:
+            raise ManifestError(f"{unit.name} was changed while it was being planned. Run the same command again.")
+    records = {
+        unit.name: {"fingerprint": fingerprints[unit.name], "tasks": list(tasks)}
+        if unit.name in stale
+        else plan.units[unit.name]
+        for unit in units
+    }
+    kept = plan.kept if plan.kept is not None else _merge_columns(changed)
+    writer.commit(records, kept, sorted(shard.number for shard in plan.active if shard.unit in stale))
+    grown = load_plan(plan.folder)
+    grown.new_rows, grown.vanished, grown.unplaced = writer.rows, comparison.vanished, comparison.unplaced
+    return grown
+
+
+def _stale(plan: Plan, fingerprints: Mapping[str, str], tasks: Sequence[str]) -> set[str]:
+    """The units that are new, changed or gone, by name."""
+    gone = {shard.unit for shard in plan.active} - set(fingerprints)
+    return gone | {name for name, fingerprint in fingerprints.items() if _changed(plan, name, fingerprint, tasks)}
+
+
+def _changed(plan: Plan, name: str, fingerprint: str, tasks: Sequence[str]) -> bool:
+    record = plan.units.get(name)
+    if record is None or record["fingerprint"] != fingerprint:
+        return True
+    # A task added later is covered by shards that hold for every task; not by rows that were split up by task.
+    split = any(shard.tasks is not None or shard.number in plan.retired for shard in plan.shards.values())
+    return split and not set(tasks) <= set(record["tasks"])
+
+
+def _reopened(plan: Plan, tasks: Sequence[str], pairs: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+    """The pairs that need a new place: rows of a shard that is worked on are asked again where they are."""
+    return {(task, shard) for task, shard in pairs if task in tasks and shard in plan.retired}
+
+
+def _merge_columns(units: Sequence[Unit]) -> list[Column]:
+    """The kept columns over all units; a column whose type differs between them is text."""
+    merged: dict[str, Column] = {}
+    for unit in units:
+        for column in unit.columns():
+            before = merged.get(column.name, column)
+            merged[column.name] = column if before == column else Column(column.name, "string")
+    return list(merged.values())
+
+
+def _select(units: Sequence[Unit], marks: Marks) -> Iterator[tuple[str, PlannedRow, tuple[str, ...] | None]]:
+    """The marked rows, each with its unit's name before it and its mark behind; numbers count over all units."""
+    number, mark = next(marks, (-1, None))
+    rows = ((unit.name, row) for unit in units for row in unit.rows())
+    for passed, (unit_name, row) in enumerate(rows):
+        if number < 0:
+            return
+        if passed == number:
+            yield unit_name, row, mark
+            number, mark = next(marks, (-1, None))

@@ -1,0 +1,33 @@
+"""Planning long manifests: memory does not grow with them, and every row stays what it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def rewritten(rows: int, folder: Path) -> dict[str, float]:
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.manifests.rewritten", str(rows), str(folder)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, float] = json.loads(result.stdout)
+    print(rows, found)
+    return found
+
+
+def test_memory_does_not_grow_with_the_manifest(tmp_path: Path) -> None:
+    """Twenty thousand rows fill a shard; nothing but a bit a row may come on top."""
+    short, long = rewritten(20_000, tmp_path / "short"), rewritten(200_000, tmp_path / "long")
+    assert long["peak_mb"] - short["peak_mb"] < 40
+
+
+@pytest.mark.slow
+def test_a_million_rows_are_planned_again(tmp_path: Path) -> None:
+    assert rewritten(1_000_000, tmp_path / "million")["peak_mb"] < 300
