@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from pipeline import __version__
 from pipeline.config import Config, Manifest, Provider, Run
@@ -13,6 +16,7 @@ from pipeline.config import Task as TaskConfig
 from pipeline.config_file import load_config, read_key
 from pipeline.core.errors import ConfigError
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, PreparedImage, Prompt, Scalar
+from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
 from pipeline.prompts.layout import lay_out
 from pipeline.prompts.prefix import fixed_prompt
@@ -129,9 +133,41 @@ def open_provider(config: Config, base_url: str, transport: AiohttpTransport) ->
 
 
 def record_of(config: Config) -> dict[str, Any]:
-    """What an output keeps of its configuration: fingerprints to compare, the rest to read. No secret is in it."""
+    """What an output keeps of its configuration: fingerprints to compare, the rest to run it again without the file.
+
+    Prompts stand in it with their text. No secret is in it, only the name of where one is. Its paths are relative to
+    `started_in`.
+    """
+    tasks = [task.model_copy(update={"prompt": config.prompt_of(task), "prompt_file": None}) for task in config.tasks]
     return {
         "version": __version__,
         "fingerprints": {task.folder: config.fingerprint(task) for task in config.tasks},
-        "config": config.model_dump(mode="json"),
+        "started_in": str(Path.cwd()),
+        "config": config.model_copy(update={"tasks": tuple(tasks)}).model_dump(mode="json"),
     }
+
+
+def kept_config(output: Output, *, to_ask: bool) -> Config:
+    """The configuration that an output was last run with, for this output wherever it lies now.
+
+    `to_ask`: it is to be run, so its manifest and its key must be there, and its paths begin in the folder in which the
+    last run was started: the process goes there. Raises ConfigError, LedgerError.
+    """
+    root = output.root.resolve()
+    record = output.newest_config()
+    if record is None:
+        raise ConfigError([f"{output.root} is no output of vlm-batch: there is no configuration in {output.run}."])
+    try:
+        config = Config.model_validate(record["config"])
+    except (KeyError, ValidationError) as error:
+        what = error.errors()[0]["loc"] if isinstance(error, ValidationError) else error
+        raise ConfigError([f"The configuration kept in {output.run} cannot be used by this version: {what}."]) from None
+    config = config.model_copy(update={"run": config.run.model_copy(update={"output": str(root)})})
+    if not to_ask:
+        return config
+    if Path(started_in := record.get("started_in", "")).is_dir():
+        os.chdir(started_in)
+    sections = {name: getattr(config, name) for name in Config.model_fields}
+    if problems := _further_problems(sections, config.tasks):
+        raise ConfigError(problems)
+    return config

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
+from pyroaring import BitMap
 
 from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
 from pipeline.config import Config
 from pipeline.core.errors import ConfigError, LedgerError, ManifestError
-from pipeline.core.types import Column
+from pipeline.core.types import Column, Move
 from pipeline.engine.settle import Settler
+from pipeline.ledger.book import Selection
+from pipeline.ledger.choice import Choice, choose
 from pipeline.ledger.ledger import OutputLedger
-from pipeline.ledger.output import Output, merge_fingerprints, refuse_changes
+from pipeline.ledger.output import Output, changed_settings, merge_fingerprints
 from pipeline.ledger.recovery import open_ledger
 from pipeline.ledger.schema import TaskSchema
 from pipeline.manifests.comparison import NothingAsked
@@ -41,14 +45,24 @@ class Opened:
         return sum(self.ledger.left(shard) for shard in self.source.shards)
 
 
-def open_output(config: Config, output: Output, run_id: str, transport: AiohttpTransport) -> Opened:
+def open_output(
+    config: Config,
+    output: Output,
+    run_id: str,
+    transport: AiohttpTransport,
+    *,
+    accept_change: bool = False,
+    choice: Choice | None = None,
+) -> Opened:
     """Read what is there, recover what was journaled, plan what is new; blocking, under the output's lock.
+
+    `accept_change`: settings that decide answers may differ from those that earlier answers were got with; `choice`:
+    the run is about these failures alone, final ones included.
 
     Raises ConfigError, ManifestError, LedgerError. Until the plan is grown nothing but the lock is written.
     """
     old, new = output.newest_config(), record_of(config)
-    if old is not None:
-        refuse_changes(old, new, output.root)
+    _mind_changes(old, new, output, accept=accept_change)
     tasks = open_tasks(config)
     # Reading answers needs no server: recovery works before one is there.
     reader = open_provider(config, config.provider.base_url or "", transport)
@@ -56,7 +70,9 @@ def open_output(config: Config, output: Output, run_id: str, transport: AiohttpT
     plan = _first_plan(config, output, tasks, units)
     schemas = open_schemas(tasks, plan.kept or [])
     settler = Settler(tasks, reader, config.retry.repairs, config.retry.lifetime_attempts)
-    ledger, recovery = open_ledger(output, schemas, run_id, settler, in_flight=config.limits.concurrency)
+    ledger, recovery = open_ledger(
+        output, schemas, run_id, settler, moves=plan.moved, in_flight=config.limits.concurrency
+    )
     if recovery.frames:
         log.info("run.resumed", frames=recovery.frames, restored=recovery.restored)
     for segment in recovery.damaged:
@@ -66,13 +82,49 @@ def open_output(config: Config, output: Output, run_id: str, transport: AiohttpT
             effect="what stands behind the damage is asked again; the file is kept, move it away",
         )
     ledger.check(plan.shards)
-    if is_outdated(plan, units, list(tasks)):
+    selection = None
+    if choice is not None:
+        ledger.commit(everything=True)  # what a kill left in the journal can be chosen, too
+        selection = choose(ledger, choice)
+        ledger.reopen(selection)
+    reopened = list(selection or ())
+    if is_outdated(plan, units, list(tasks), reopened):
         output.take_back_success()  # before the plan says that there is more to do
-    plan = grow_plan(plan, units, list(tasks), ledger, output.scratch)
+    plan = grow_plan(plan, units, list(tasks), ledger, output.scratch, reopened)
     _log_opened(plan, units, schemas)
     output.record_config(merge_fingerprints(old, new))
-    ledger.plan(plan.active, plan.retired)
+    ledger.plan(plan.active, plan.retired, plan.moved)
+    if selection is not None:
+        ledger.restrict(_followed(selection, plan.moved))
     return Opened(output, tasks, ledger, PlannedManifest(plan, {unit.name: unit for unit in units}))
+
+
+def _mind_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any], output: Output, *, accept: bool) -> None:
+    """Refuse settings that differ from those of earlier answers, unless somebody wants that."""
+    changes = changed_settings(old, new) if old is not None else {}
+    if accept:
+        for task, settings in changes.items():
+            log.warning("output.change_accepted", task=task, settings=settings, effect="earlier answers stay")
+    elif changes:
+        raise ConfigError([_refusal(task, settings, output) for task, settings in changes.items()])
+
+
+def _refusal(task: str, settings: Sequence[str], output: Output) -> str:
+    return (
+        f"tasks.{task}: {', '.join(settings)} changed since {output.root} was created. Its answers were paid for under "
+        "the old setting. Choose a new run.output, set it back, or keep the answers and ask what is left under the new "
+        "setting: --accept-change."
+    )
+
+
+def _followed(selection: Selection, moves: Iterable[Move]) -> Selection:
+    """The chosen rows at the places where they are asked now."""
+    places: dict[tuple[str, int], BitMap] = {key: ordinals.copy() for key, ordinals in selection.items()}
+    for move in moves:
+        old, new = move.places
+        if old.ordinal in places.get((old.task, old.shard), ()):
+            places.setdefault((new.task, new.shard), BitMap()).add(new.ordinal)
+    return places
 
 
 def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], units: Sequence[Unit]) -> Plan:
@@ -121,3 +173,5 @@ def _log_opened(plan: Plan, units: Sequence[Unit], schemas: Mapping[str, TaskSch
                 log.info("output.column_renamed", task=name, column=column, written_as=written)
     if plan.new_rows or plan.vanished:
         log.info("manifest.planned", new_rows=plan.new_rows, vanished=plan.vanished, generation=plan.generation)
+    if plan.unplaced:
+        log.warning("rerun.vanished", rows=plan.unplaced, because="the manifest names them no more")

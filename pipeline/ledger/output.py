@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import orjson
 
-from pipeline.core.errors import ConfigError, HeldError, LedgerError
+from pipeline.core.errors import HeldError, LedgerError
 from pipeline.storage.local import create, make_folder, write_error
 
 _CONFIG = re.compile(r"config-(\d+)\.json")
@@ -120,24 +120,17 @@ class Output:
         return max((int(match[1]) for match in numbers if match), default=0)
 
 
-def refuse_changes(old: Mapping[str, Any], new: Mapping[str, Any], root: Path) -> None:
-    """Compare two records' fingerprints, task by task; a task that is only in one of them is no change.
+def changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By task: the names of the settings in which two records' fingerprints differ.
 
-    Raises ConfigError with the names of the settings that changed.
+    A task that is only in one of them is no change.
     """
-    problems = []
+    changes = {}
     for task, settings in new["fingerprints"].items():
-        before = old["fingerprints"].get(task)
-        if before is None:
-            continue
-        changed = sorted(name for name in {*before, *settings} if before.get(name) != settings.get(name))
-        if changed:
-            problems.append(
-                f"tasks.{task}: {', '.join(changed)} changed since {root} was created. Its answers were paid for under "
-                "the old setting. Choose a new run.output, or set it back."
-            )
-    if problems:
-        raise ConfigError(problems)
+        before = old["fingerprints"].get(task, settings)
+        if changed := sorted(name for name in {*before, *settings} if before.get(name) != settings.get(name)):
+            changes[task] = changed
+    return changes
 
 
 def merge_fingerprints(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import structlog
 from pyroaring import BitMap
 
 from pipeline.core.types import Failure, Frame, Life, Move, Outcome, RowId
+from pipeline.ledger.book import Book
+from pipeline.ledger.frames import Replay
 from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema
@@ -55,41 +58,50 @@ def open_ledger(
     ledger = OutputLedger(output, schemas, run_id, in_flight=in_flight)
     ledger.take_moves(moves)
     ledger.tidy(lambda files: log.info("index.building", files=files, index=str(output.index)))
-    return ledger, _Replay(ledger, settler).run()
+    restoration = Restoration(ledger, settler)
+    recovery = restoration.run(ledger.journal.replay())
+    for task, shard, ordinals in restoration.stale():
+        ledger.journal.settle(task, shard, ordinals)
+    return ledger, recovery
 
 
-class _Replay:
-    def __init__(self, ledger: OutputLedger, settler: Settler) -> None:
-        self._ledger = ledger
+class Restoration:
+    """Replays frames into a book. `stale` are rows whose frames are no longer needed, by task and shard."""
+
+    def __init__(self, book: Book, settler: Settler) -> None:
+        self._book = book
         self._settler = settler
         self._lives: dict[RowId, Life] = {}
-        self._stale: dict[tuple[str, int], BitMap] = {}
+        self._dropped: dict[tuple[str, int], BitMap] = {}
 
-    def run(self) -> Recovery:
-        frames, damaged = 0, []
-        for path, item in self._ledger.journal.replay():
+    def run(self, frames: Iterable[tuple[Path, Frame | Replay]]) -> Recovery:
+        """Take every frame in its order, then hand over what has ended."""
+        count, damaged = 0, []
+        for path, item in frames:
             if not isinstance(item, Frame):
                 if item.damaged:
                     damaged.append(str(path))
                 continue
-            frames += 1
-            if item.row.task in self._ledger.schemas:  # else its answers stay in the journal until it is configured
+            count += 1
+            if item.row.task in self._book.schemas:  # else its answers stay in the journal until it is configured
                 self._take(item)
-        restored = self._hand_over()
-        for (task, shard), ordinals in self._stale.items():
+        return Recovery(count, self._hand_over(), tuple(damaged))
+
+    def stale(self) -> Iterator[tuple[str, int, BitMap]]:
+        """Task, shard and rows whose frames nobody needs."""
+        for (task, shard), ordinals in self._dropped.items():
             alive = BitMap(row.ordinal for row in self._lives if (row.task, row.shard) == (task, shard))
-            self._ledger.journal.settle(task, shard, ordinals - alive)
-        return Recovery(frames, restored, tuple(damaged))
+            yield task, shard, ordinals - alive
 
     def _take(self, frame: Frame) -> None:
         row = frame.row
-        standing = self._ledger.standing(row.task, row.shard)
+        standing = self._book.standing(row.task, row.shard)
         if row.ordinal in standing.awaiting_snapshot:
             return  # settled when the failure that it replaces is gone
-        if self._ledger.left_behind(row) or standing.accounted(row.ordinal, frame.attempts, frame.received_at):
+        if self._book.left_behind(row) or standing.accounted(row.ordinal, frame.attempts, frame.received_at):
             self._drop(row)
             return
-        life = self._lives.get(row) or self._ledger.life(row)
+        life = self._lives.get(row) or self._book.life(row)
         if isinstance(life.outcome, Failure) and life.outcome.retryable:
             life = Life(life.spent)  # a later run has tried again
         if life.outcome is not None:
@@ -104,7 +116,7 @@ class _Replay:
         """A copy stands if its leader does; else nothing was paid for it, and its row is asked like any other."""
         at = self._lives.get(leader)
         # A leader that awaited its repair when its shard was retired has ended with the unusable answer.
-        found = (at.outcome or at.unusable) if at is not None else self._ledger.outcome(leader)
+        found = (at.outcome or at.unusable) if at is not None else self._book.outcome(leader)
         if found is None:
             self._drop(frame.row)
         else:
@@ -113,20 +125,20 @@ class _Replay:
     def _hand_over(self) -> int:
         restored = 0
         for row, life in list(self._lives.items()):
-            standing = self._ledger.standing(row.task, row.shard)
+            standing = self._book.standing(row.task, row.shard)
             standing.reopen(BitMap([row.ordinal]))  # a run about chosen failures may have tried a final one again
             final = row.ordinal in standing.failed and not standing.failed[row.ordinal].retryable
             outcome = life.outcome or (life.unusable if final else None)
             if outcome is not None:
-                self._ledger.add(outcome)
+                self._book.add(outcome)
                 restored += 1
             elif final:
                 standing.close_again()  # it was not answered: it stands as it stood
                 del self._lives[row]
                 self._drop(row)
             else:
-                self._ledger.shelve(row, life)
+                self._book.shelve(row, life)
         return restored
 
     def _drop(self, row: RowId) -> None:
-        self._stale.setdefault((row.task, row.shard), BitMap()).add(row.ordinal)
+        self._dropped.setdefault((row.task, row.shard), BitMap()).add(row.ordinal)

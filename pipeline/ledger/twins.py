@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import LedgerError
 from pipeline.core.types import Failure, Outcome, Row, RowId
 from pipeline.ledger import parts
+from pipeline.ledger.book import Book
 from pipeline.ledger.index import Entry, QuestionIndex
-from pipeline.ledger.reading import RecentTables, outcome_of
 from pipeline.ledger.standing import Standing
 
 
@@ -21,12 +21,11 @@ class Twins:
     is never anybody's leader. `guard` keeps a snapshot from being replaced while it is read.
     """
 
-    def __init__(self, index: Path, standings: Mapping[tuple[str, int], Standing]) -> None:
-        self.guard = threading.RLock()
+    def __init__(self, index: Path, book: Book) -> None:
+        self.guard = threading.Lock()
         self._index = QuestionIndex(index)
-        self._standings = standings
+        self._book = book
         self._waiting: dict[tuple[str, str], RowId] = {}
-        self._tables = RecentTables()
 
     def note(self, outcome: Outcome) -> None:
         """This outcome was taken over."""
@@ -37,27 +36,13 @@ class Twins:
     def find(self, task: str, request_sha256: str, *, answers_only: bool) -> Outcome | None:
         """The outcome of an equal question of this task. Raises LedgerError."""
         row = self._waiting.get((task, request_sha256)) or self._index.find(task, request_sha256)
-        if row is None or (standing := self._standings.get((task, row.shard))) is None:
+        if row is None or (standing := self._book.standings.get((task, row.shard))) is None:
             return None
-        found = self.outcome(row)
+        with self.guard:
+            found = self._book.outcome(row)
         if found is None or found.facts.request_sha256 != request_sha256 or row.ordinal not in standing.settled:
             return None
         return found if isinstance(found, Row) or not (answers_only or found.retryable) else None
-
-    def outcome(self, row: RowId) -> Outcome | None:
-        """A row's outcome, from memory or from its committed file. Raises LedgerError."""
-        standing = self._standings.get((row.task, row.shard))
-        if standing is None:
-            return None
-        with self.guard:
-            waiting = standing.rows.get(row.ordinal) or standing.failures.get(row.ordinal)
-            if waiting is not None:
-                return waiting
-            path = next((path for path, ordinals in list(standing.committed) if row.ordinal in ordinals), None)
-            if path is None and row.ordinal in standing.failed and standing.snapshot is not None:
-                path = standing.snapshot.path
-            values = self._tables.row(path, row.ordinal) if path is not None else None
-            return outcome_of(row.task, standing.schema, values) if values is not None else None
 
     def committed(self, task: str, name: str, rows: Sequence[Row]) -> None:
         """These rows stand in the data part `name`. Raises LedgerError."""
@@ -76,7 +61,7 @@ class Twins:
         Raises LedgerError when a part that was there is gone.
         """
         tasks: dict[str, list[Standing]] = {}
-        for (task, _), standing in self._standings.items():
+        for (task, _), standing in self._book.standings.items():
             tasks.setdefault(task, []).append(standing)
         for task, standings in tasks.items():
             covered = self._index.parts(task)
