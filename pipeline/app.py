@@ -27,7 +27,9 @@ from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 from pipeline.images.budget import ByteBudget
 from pipeline.images.prepare import ImagePreparer
+from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
+from pipeline.ledger.runs import Run, record_end, record_start
 from pipeline.opening import Opened, open_output
 from pipeline.pacing.admission import Admission
 from pipeline.providers.dialects import DIALECTS
@@ -42,18 +44,32 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run ended. `requests` were made in this run, `left` questions are still to do."""
+    """How a run ended.
+
+    `requests` were made in this run, `shared` answers came from equal questions, `left` questions are still to do.
+    """
 
     exit_code: int
     message: str
     totals: Mapping[str, TaskTotals]
     requests: int
+    shared: int
     left: int
     seconds: float
     folders: Sequence[Path]
 
 
-async def run(config: Config, *, limit: int | None = None, for_machine: bool = True) -> Report:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person wants of this one run: at most `limit` rows, new settings accepted, chosen failures alone."""
+
+    limit: int | None = None
+    accept_change: bool = False
+    choice: Choice | None = None
+    for_machine: bool = True
+
+
+async def run(config: Config, wish: Wish) -> Report:
     """Run or resume. Raises ConfigError, HeldError, RunError (alone or in an ExceptionGroup)."""
     started = time.monotonic()
     stop, stats = Stop(), Stats()
@@ -63,17 +79,23 @@ async def run(config: Config, *, limit: int | None = None, for_machine: bool = T
         with output.lock():
             transport = AiohttpTransport()
             try:
-                opened = await run_sync(open_output, config, output, run_id, transport)
+                opened = await run_sync(lambda: _open(config, output, run_id, transport, wish))
                 try:
-                    if opened.left():
+                    to_do = opened.left()
+                    if to_do:
                         output.take_back_success()
-                    if opened.left() and not stop.draining:
-                        await _work(config, opened, stop, stats, run_id, transport, limit, for_machine=for_machine)
-                    return await run_sync(_finish, config, opened, stop, stats, time.monotonic() - started)
+                    if to_do and not stop.draining:
+                        await _work(config, opened, stop, stats, run_id, transport, wish)
+                    seconds = time.monotonic() - started
+                    return await run_sync(lambda: _finish(config, opened, stop, stats, seconds, wish, to_do))
                 finally:
                     await run_sync(opened.ledger.close)
             finally:
                 await transport.aclose()
+
+
+def _open(config: Config, output: Output, run_id: str, transport: AiohttpTransport, wish: Wish) -> Opened:
+    return open_output(config, output, run_id, transport, accept_change=wish.accept_change, choice=wish.choice)
 
 
 async def _work(
@@ -83,9 +105,7 @@ async def _work(
     stats: Stats,
     run_id: str,
     transport: AiohttpTransport,
-    limit: int | None,
-    *,
-    for_machine: bool,
+    wish: Wish,
 ) -> None:
     dialect = DIALECTS[config.provider.dialect]
     stats.to_do = opened.left()
@@ -94,13 +114,14 @@ async def _work(
         concurrency=config.limits.concurrency,
         threads=os.cpu_count() or 2,
         repairs=config.retry.repairs,
-        limit=limit,
+        limit=wish.limit,
         keep=config.manifest.keep,
         proven=any(sums["data"] for sums in opened.ledger.totals().values()),
         policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds, config.retry.lifetime_attempts),
     )
     log.info("run.started", to_do=stats.to_do, output=str(opened.output.root), run_id=run_id)
-    async with _server(config, stop) as base_url:
+    concurrency = config.limits.concurrency
+    async with _server(config, stop) as base_url, _recorded(opened.output, run_id, concurrency, stats):
         parts = Parts(
             source=opened.source,
             fetcher=LocalFetcher(),
@@ -112,7 +133,7 @@ async def _work(
             ledger=opened.ledger,
         )
         async with anyio.create_task_group() as showing:
-            showing.start_soon(lambda: report_progress(stats, for_machine=for_machine))
+            showing.start_soon(lambda: report_progress(stats, for_machine=wish.for_machine))
             await Flow(parts, settings, stop, stats).run()
             showing.cancel_scope.cancel()
 
@@ -126,11 +147,23 @@ async def _server(config: Config, stop: Stop) -> AsyncIterator[str]:
         yield base_url
 
 
-def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: float) -> Report:
+@asynccontextmanager
+async def _recorded(output: Output, run_id: str, concurrency: int, stats: Stats) -> AsyncIterator[None]:
+    """Leave a trace of this run's calls: should it be killed, what was in flight can be estimated."""
+    run = Run(run_id, time.time(), concurrency, stats.to_do or 0)
+    await run_sync(record_start, output.runs, run)
+    try:
+        yield
+    finally:
+        record_end(output.runs, run_id, ended_at=time.time(), requests=stats.requests, in_vain=stats.in_vain)
+
+
+def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: float, wish: Wish, to_do: int) -> Report:
     """Commit what is left, write what is derived, and judge."""
     ledger, output = opened.ledger, opened.output
     ledger.commit(everything=True)
-    totals = {name: read_totals(sums["data"], sums["failures"]) for name, sums in ledger.totals().items()}
+    ledger.restrict(None)
+    totals = {name: read_totals(**sums) for name, sums in ledger.totals().items()}
     left = opened.left()
     content = orjson.dumps(summary(totals, left), option=orjson.OPT_INDENT_2)
     entries = [
@@ -147,15 +180,21 @@ def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: f
     if not readme.exists() or OURS in readme.read_text(encoding="utf-8", errors="replace"):
         replace(readme, card(entries, __version__).encode(), output.scratch)
     replace(output.root / "summary.json", content, output.scratch)
-    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats)
+    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats, to_do if wish.choice else None)
     if exit_code == 0 and left == 0 and ledger.retryable() == 0 and not output.success.exists():
         create(output.success, content, output.scratch)
     folders = [output.data(name) for name in opened.tasks]
-    return Report(exit_code, message, totals, stats.requests, left, seconds, folders)
+    return Report(exit_code, message, totals, stats.requests, stats.shared, left, seconds, folders)
 
 
 def _judge(
-    config: Config, totals: Mapping[str, TaskTotals], left: int, retryable: int, stop: Stop, stats: Stats
+    config: Config,
+    totals: Mapping[str, TaskTotals],
+    left: int,
+    retryable: int,
+    stop: Stop,
+    stats: Stats,
+    chosen: int | None,
 ) -> tuple[int, str]:
     """Exit code and the sentence that goes with it, worst news first."""
     failed, broken = shares(totals)
@@ -170,6 +209,13 @@ def _judge(
         return 3, (
             f"{broken:.1%} of the rows have no usable picture; run.max_input_failure_share allows "
             f"{config.run.max_input_failure_share:.1%}. See failures/ in the output."
+        )
+    if chosen is not None:
+        answered = stats.answered.total()
+        return 0, (
+            f"Tried {stats.finished:,} of {chosen:,} chosen failures again: {answered:,} have an answer now."
+            if chosen
+            else "Nothing to do: no failure is like that. No call was made."
         )
     if left:
         return 0, f"The limit of this run is reached; {left:,} questions are left. Run again to go on."

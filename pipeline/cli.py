@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from pipeline import __version__
 
 if TYPE_CHECKING:
-    from pipeline.app import Report
+    from pipeline.app import Report, Wish
+    from pipeline.config import Config
+
+Result = TypeVar("Result")
 
 # Rich help and tracebacks would cost a third of the time that --help may take.
 app = typer.Typer(
@@ -48,25 +51,85 @@ def run(
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask at most so many rows in this run.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every retry and every failed row.")] = False,
+    accept_change: Annotated[
+        bool, typer.Option("--accept-change", help="Keep earlier answers although a setting that decides them changed.")
+    ] = False,
 ) -> None:
     """Run a configuration, or resume it.
 
     Exit codes: 0 complete, 1 run error, 2 configuration, 3 too many failures, 75 stopped early or held by another
     process: run the same command again.
     """
-    import anyio
-
     from pipeline import app as application
-    from pipeline import compose, logs
-    from pipeline.core.errors import VlmBatchError
+    from pipeline import compose
+
+    wish = application.Wish(limit, accept_change, None, for_machine=_set_up(verbose=verbose))
+    _carry_out(lambda: compose.read_config(config, overrides or []), wish)
+
+
+@app.command()
+def rerun(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="An output folder; its own configuration is used.")],
+    kinds: Annotated[list[str] | None, typer.Option("--kind", help="Failures of this kind; may be repeated.")] = None,
+    stages: Annotated[list[str] | None, typer.Option("--stage", help="Failures of this stage.")] = None,
+    statuses: Annotated[list[int] | None, typer.Option("--status", help="Failures with this HTTP status.")] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="TIME", help="Failures at least so old: 90s, 15m, 1h, 2d.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log every retry and every failed row.")] = False,
+) -> None:
+    """Try chosen failures again, also those that are final, and nothing else.
+
+    A flag given several times means any of its values, different flags must all hold. Exit codes as of `run`.
+    """
+    from pipeline import app as application
+    from pipeline import compose
+    from pipeline.ledger.output import Output
+
+    choice = _reported(lambda: compose.read_choice(kinds or [], stages or [], statuses or [], older_than))
+    wish = application.Wish(None, False, choice, for_machine=_set_up(verbose=verbose))
+    _carry_out(lambda: compose.kept_config(Output(output), to_ask=True), wish)
+
+
+@app.command()
+def status(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="An output folder, being worked on or not.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell from its files how far an output is, also while a run works on it. Writes nothing."""
+    from pipeline.ledger.output import Output
+    from pipeline.status import print_status, read_status
+
+    _set_up(verbose=False)
+    print_status(_reported(lambda: read_status(Output(output))), for_machine=json)
+
+
+def _set_up(*, verbose: bool) -> bool:
+    """Set up the log; whether it is read by a machine."""
+    from pipeline import logs
 
     for_machine = not sys.stderr.isatty()
     logs.set_up(for_machine=for_machine, verbose=verbose)
+    return for_machine
+
+
+def _reported(act: Callable[[], Result]) -> Result:
+    """What `act` gives; what is wrong is explained, and the process ends."""
+    from pipeline.core.errors import VlmBatchError
+
     try:
-        parsed = compose.read_config(config, overrides or [])
-        report = anyio.run(lambda: application.run(parsed, limit=limit, for_machine=for_machine))
+        return act()
     except (VlmBatchError, BaseExceptionGroup) as error:
         raise typer.Exit(_explain(error)) from None
+
+
+def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
+    import anyio
+
+    from pipeline import app as application
+
+    config = _reported(configuration)
+    report = _reported(lambda: anyio.run(application.run, config, wish))
     _show(report)
     raise typer.Exit(report.exit_code)
 
@@ -113,7 +176,8 @@ def _show(report: Report) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     print_totals(report.totals, console)
-    print(f"{report.requests:,} requests in {duration(report.seconds)}")
+    shared = f", {report.shared:,} answers shared with equal questions" if report.shared else ""
+    print(f"{report.requests:,} requests in {duration(report.seconds)}{shared}")
     for folder in report.folders:
         if folder.is_dir():
             print(f"data: {folder}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from pipeline import __version__
 from pipeline.config import Config, Manifest, Provider, Run
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import load_config, read_key
-from pipeline.core.errors import ConfigError
+from pipeline.core.errors import KINDS, ConfigError
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, PreparedImage, Prompt, Scalar
+from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
 from pipeline.prompts.layout import lay_out
@@ -171,3 +175,25 @@ def kept_config(output: Output, *, to_ask: bool) -> Config:
     if problems := _further_problems(sections, config.tasks):
         raise ConfigError(problems)
     return config
+
+
+def read_choice(kinds: Sequence[str], stages: Sequence[str], statuses: Sequence[int], older_than: str | None) -> Choice:
+    """Which failures are meant. Raises ConfigError with every mistake."""
+    known: dict[str, Sequence[str]] = {"kind": list(KINDS), "stage": sorted({kind.stage for kind in KINDS.values()})}
+    given = [*(("kind", kind) for kind in kinds), *(("stage", stage) for stage in stages)]
+    problems = [
+        f"--{flag} {value}: there is no such {flag}; known are {', '.join(known[flag])}"
+        for flag, value in given
+        if value not in known[flag]
+    ]
+    before = None
+    if older_than is not None:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", older_than.strip())
+        if match is None:
+            problems.append(f"--older-than {older_than}: expected a time such as 90s, 15m, 1h or 2d")
+        else:
+            age = float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+            before = datetime.fromtimestamp(max(0.0, time.time() - age), UTC)
+    if problems:
+        raise ConfigError(problems)
+    return Choice(frozenset(kinds), frozenset(stages), frozenset(statuses), before)

@@ -183,7 +183,11 @@ class Calls:
         try:
             reply = await self._provider.send(body)
         except CallError as error:
+            self._stats.in_vain += error.reached
             return _Tried(life, error)
+        except anyio.get_cancelled_exc_class():
+            self._stats.in_vain += 1
+            raise
         finally:
             self._stats.in_flight -= 1
         if not 200 <= reply.status < 300:

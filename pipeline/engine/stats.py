@@ -24,6 +24,8 @@ class Stats:
     shared: int = 0
     """Questions that were not asked, because an equal one was."""
     in_flight: int = 0
+    in_vain: int = 0
+    """Requests that reached the server and brought no answer: given up, timed out, cut off. They may be billed."""
     safe: int = 0
     """Frames known to be on the disk."""
     prompt_tokens: int = 0

@@ -198,22 +198,28 @@ class Book:
     def totals(self) -> dict[str, dict[str, dict[str, float]]]:
         """By task, over the life of the output: totals of `data`, of `failures` and, for what is between, `pending`.
 
-        The first two are those of committed files; `pending` is the USD spent on rows that have no outcome yet.
+        The first two are those of committed files; `pending` is the USD spent on rows whose outcome is not committed,
+        less what stands in a file that another supersedes.
         """
         result: dict[str, dict[str, dict[str, float]]] = {
             task: {"data": {}, "failures": {}, "pending": {}} for task in self.schemas
         }
         for standing in self.standings.values():
             pending = result[standing.task]["pending"]
-            for ordinal in standing.given_up:  # its file still says what counts at the new place
-                pending["cost_usd"] = pending.get("cost_usd", 0.0) - (standing.failed[ordinal].cost_usd or 0.0)
+            counted_twice = sum(map(standing.spent_before, standing.given_up | standing.awaiting_snapshot))
+            waiting = (*standing.rows.values(), *standing.failures.values())
+            more: float = sum(
+                (item.envelope.cost_usd or 0.0) - standing.spent_before(item.id.ordinal) for item in waiting
+            )
+            if more or counted_twice:
+                pending["cost_usd"] = pending.get("cost_usd", 0.0) + more - counted_twice
             for name, totals in standing.totals.items():
                 kept = result[standing.task]["data" if name.startswith("part-") else "failures"]
                 for key, value in totals.items():
                     kept[key] = kept.get(key, 0) + value
         for row in {**self._lives, **self._moved}:
-            failed = self.standing(row.task, row.shard).failed.get(row.ordinal)
-            spent = (self.life(row).spent.cost_usd or 0.0) - ((failed.cost_usd or 0.0) if failed else 0.0)
+            before = self.standing(row.task, row.shard).spent_before(row.ordinal)
+            spent = (self.life(row).spent.cost_usd or 0.0) - before
             pending = result[row.task]["pending"]
             pending["cost_usd"] = pending.get("cost_usd", 0.0) + spent
         return result

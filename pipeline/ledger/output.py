@@ -33,6 +33,7 @@ class Output:
         self.scratch = self.run / "tmp"
         self.reserve = self.run / "reserve"
         self.index = self.run / "index.sqlite"
+        self.runs = self.run / "runs.jsonl"
         self.success = root / "_SUCCESS"
 
     def data(self, task: str) -> Path:
@@ -75,6 +76,18 @@ class Output:
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         return file
+
+    def holder(self) -> str | None:
+        """Who works on the output at this moment, None when nobody does. Writes nothing."""
+        try:
+            with (self.run / "lock").open(encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return file.read().strip() or "an unnamed process"
+        except OSError:  # no lock file, or a file system without locks
+            return None
+        return None
 
     def take_back_success(self) -> None:
         """There is work: nobody may read `_SUCCESS` until it is done. Raises LedgerError."""

@@ -101,8 +101,13 @@ def write(table: pa.Table, final: Path, scratch_folder: Path, run_id: str) -> Su
 
 
 def totals_of(table: pa.Table) -> dict[str, float]:
-    """Rows, tokens, USD and, for failures, rows by kind. What no row knows is left out, not 0."""
+    """Rows, tokens, USD and, for failures, rows by kind. What no row knows is left out, not 0.
+
+    `unpriced` counts the rows whose cost is not known, if there are any.
+    """
     totals: dict[str, float] = {"rows": table.num_rows}
+    if unpriced := table.column("cost_usd").null_count:
+        totals["unpriced"] = unpriced
     for name in ("prompt_tokens", "cached_tokens", "completion_tokens", "cost_usd"):
         value = pc.sum(table.column(name)).as_py()
         if value is not None:

@@ -95,6 +95,11 @@ class Standing:
         next_try_at = earlier.next_try_at.timestamp() if earlier.next_try_at else None
         return Life(Spent(attempts=earlier.attempts, cost_usd=earlier.cost_usd), next_try_at=next_try_at)
 
+    def spent_before(self, ordinal: int) -> float:
+        """USD that the snapshot already counts for this row."""
+        earlier = self.failed.get(ordinal)
+        return (earlier.cost_usd or 0.0) if earlier is not None else 0.0
+
     def accounted(self, ordinal: int, attempts: int, received_at: float) -> bool:
         """Whether a frame is already in what is committed: its journal outlived its commit, perhaps by several runs.
 

@@ -39,11 +39,11 @@ class TaskTotals:
         return sum(count for kind, count in self.failures.items() if KINDS[kind].stage in stages)
 
 
-def read_totals(data: Mapping[str, float], failures: Mapping[str, float]) -> TaskTotals:
-    """From the ledger's sums over committed files."""
+def read_totals(data: Mapping[str, float], failures: Mapping[str, float], pending: Mapping[str, float]) -> TaskTotals:
+    """From the ledger's sums over committed files, and over rows that have no outcome yet."""
 
     def both(name: str) -> float | None:
-        values = [source[name] for source in (data, failures) if name in source]
+        values = [source[name] for source in (data, failures, pending) if name in source]
         return sum(values) if values else None
 
     def whole(name: str) -> int | None:
@@ -57,7 +57,8 @@ def read_totals(data: Mapping[str, float], failures: Mapping[str, float]) -> Tas
         prompt_tokens=whole("prompt_tokens"),
         cached_tokens=whole("cached_tokens"),
         completion_tokens=whole("completion_tokens"),
-        cost_usd=both("cost_usd"),
+        # Rows that cost nothing, failed or shared, do not make an unknown price a price of nothing.
+        cost_usd=(both("cost_usd") or None) if both("unpriced") else both("cost_usd"),
     )
 
 
