@@ -207,7 +207,7 @@ class Book:
         for standing in self.standings.values():
             pending = result[standing.task]["pending"]
             counted_twice = sum(map(standing.spent_before, standing.given_up | standing.awaiting_snapshot))
-            waiting = (*standing.rows.values(), *standing.failures.values())
+            waiting: list[Outcome] = [*standing.rows.values(), *standing.failures.values()]
             more: float = sum(
                 (item.envelope.cost_usd or 0.0) - standing.spent_before(item.id.ordinal) for item in waiting
             )
