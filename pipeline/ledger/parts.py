@@ -80,7 +80,8 @@ def write(table: pa.Table, final: Path, scratch_folder: Path, run_id: str) -> Su
     ordinals = BitMap(table.column("ordinal").to_pylist())
     totals = totals_of(table)
     make_folder(scratch_folder)
-    scratch = scratch_folder / f"{final.parent.name}-{final.name}"
+    # No name under _run ends in .parquet: after a kill a reader's `**` would take the half file for data.
+    scratch = scratch_folder / f"{final.parent.name}-{final.name}.new"
     footer = {
         _ORDINALS: base64.b64encode(ordinals.serialize()),
         _TOTALS: orjson.dumps(totals),
