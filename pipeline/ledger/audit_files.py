@@ -67,6 +67,8 @@ class FileAudit:
         repeated = strangers = wrong_keys = costly = 0
         try:
             summary = read_summary(part.path)
+            if not all(isinstance(total, int | float) for total in dict(summary.totals).values()):
+                raise ValueError("the totals in its footer are no numbers")
             with pq.ParquetFile(part.path, buffer_size=_READ_AHEAD) as file:
                 self._compare_schema(part.path.parent, name, file.schema_arrow.remove_metadata())
                 for columns in _batches(file):

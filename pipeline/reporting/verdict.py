@@ -44,7 +44,8 @@ def _figures(checked: Checked) -> Iterator[tuple[str, str]]:
     retired = f", and {checked.retired_shards:,} retired" if checked.retired_shards else ""
     active = _count(checked.shards - checked.retired_shards, "shard")
     yield "planned", f"{_count(checked.questions, 'question')} in {active}{retired}; {checked.left:,} to do"
-    yield "answered", f"{checked.answered:,} in {_count(checked.parts, 'part')}"
+    everywhere = ", those in retired shards included" if checked.retired_shards else ""
+    yield "answered", f"{checked.answered:,} in {_count(checked.parts, 'part')}{everywhere}"
     again = f", {checked.retryable:,} of them to be tried again" if checked.retryable else ""
     yield "failed", f"{checked.failed:,} in {_count(checked.snapshots, 'snapshot')}{again}"
     waiting = f", {_count(checked.uncommitted, 'row')} not committed yet" if checked.uncommitted else ""
