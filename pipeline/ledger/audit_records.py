@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -89,15 +90,19 @@ def list_files(output: Output, findings: Findings) -> dict[str, Files]:
     return found
 
 
-def audit_index(output: Output, findings: Findings) -> None:
+def audit_index(output: Output, findings: Findings, scratch: Path) -> None:
     """Every part that the index names must be there. An index that cannot be read is no index: it is a cache."""
     path = output.run / INDEX
     if not path.is_file():
         return
-    # A database that was left with a write-ahead log is read with it; that needs a file beside it, which a folder that
-    # cannot be written does not allow. Without a log nothing is written, not even a lock.
-    logged = path.with_name(f"{INDEX}-wal").exists() and os.access(output.run, os.W_OK)
-    options = "mode=ro" if logged else "mode=ro&immutable=1"
+    options = "mode=ro&immutable=1"
+    log = path.with_name(f"{INDEX}-wal")
+    if log.exists():
+        # What a kill left in the write-ahead log counts, and reading it in its place would write a file beside it.
+        copies = scratch / path.name, scratch / log.name
+        for original, copy in zip((path, log), copies, strict=True):
+            shutil.copyfile(original, copy)
+        path, options = copies[0], "mode=rw"
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?{options}", uri=True)) as index:
             for task, name in index.execute("SELECT task, name FROM parts"):

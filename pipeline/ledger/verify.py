@@ -84,7 +84,7 @@ def verify(output: Output, plan: Planned | None, findings: Findings, scratch: Pa
     Rows that are compared by key lie in the folder `scratch` meanwhile, about 75 bytes each.
     """
     with KeyAudit(scratch) as keys:
-        return _Audit(output, plan, findings, keys).run()
+        return _Audit(output, plan, findings, keys).run(scratch)
 
 
 class _Audit:
@@ -99,7 +99,7 @@ class _Audit:
         self._journaled = Journaled()
         self._checked = Checked(success=output.success.exists())
 
-    def run(self) -> Checked:
+    def run(self, scratch: Path) -> Checked:
         output, findings, checked = self._output, self._findings, self._checked
         self._configured = audit_config(output, findings)
         files = list_files(output, findings)
@@ -113,7 +113,7 @@ class _Audit:
         for shard in sorted({*planned, *held, *(shard for _, shard in self._journaled.rows)}):
             for task in checked.tasks:
                 self._task_in_shard(task, shard, files.get(task, Files()))
-        audit_index(output, findings)
+        audit_index(output, findings, scratch)
         self._keys.compare(findings, self._describe)
         return checked
 

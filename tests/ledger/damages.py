@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
+from pipeline.ledger.frames import encode
 from pipeline.ledger.parts import totals_of
+from tests.ledger.tampering import changed, one, rewrite
 from tests.ledger.world import answer
 from tests.ledger.world import problem as ended
 
@@ -36,38 +37,6 @@ def names(code: str, *, stopped: bool | None = None) -> Callable[[Damage], Damag
         return damage
 
     return enter
-
-
-def one(root: Path, pattern: str, chance: random.Random) -> Path:
-    return chance.choice(sorted(root.glob(pattern)))
-
-
-def rewrite(
-    path: Path,
-    change: Callable[[pa.Table], pa.Table] = lambda table: table,
-    footer: Mapping[bytes, bytes | None] | None = None,
-) -> None:
-    """Write a committed file anew with other rows; its footer tells the truth about them, but for what is given."""
-    table = change(pq.ParquetFile(path).read().replace_schema_metadata(None))  # which repeats the footer
-    told: dict[bytes, bytes | None] = {
-        b"vlm_batch.ordinals": base64.b64encode(BitMap(table.column("ordinal").to_pylist()).serialize()),
-        b"vlm_batch.totals": orjson.dumps(totals_of(table)),
-        **(footer or {}),
-    }
-    with pq.ParquetWriter(path, table.schema) as writer:
-        writer.write_table(table)
-        writer.add_key_value_metadata({name: value for name, value in told.items() if value is not None})
-
-
-def changed(column: str, value: Any, row: int = 0) -> Callable[[pa.Table], pa.Table]:
-    """The table with one value changed."""
-
-    def change(table: pa.Table) -> pa.Table:
-        rows = table.to_pylist()
-        rows[row][column] = value
-        return pa.Table.from_pylist(rows, schema=table.schema)
-
-    return change
 
 
 # Parts
@@ -237,11 +206,10 @@ def a_copy_without_its_original(root: Path, chance: random.Random) -> None:
 
 @names("copy_costs")
 def a_paid_row_called_a_copy(root: Path, chance: random.Random) -> None:
-    rewrite(one(root, "data/*/*.parquet", chance), lambda table: changed("dedup_of", "k00.jpg")(paid(table)))
-
-
-def paid(table: pa.Table) -> pa.Table:
-    return changed("cost_usd", 0.5)(table)
+    rewrite(
+        one(root, "data/*/*.parquet", chance),
+        lambda table: changed("dedup_of", "k00.jpg")(changed("cost_usd", 0.5)(table)),
+    )
 
 
 # The journal
@@ -268,16 +236,12 @@ def a_segment_that_is_no_file(root: Path, chance: random.Random) -> None:
 
 @names("unplanned", stopped=True)
 def a_frame_of_another_output(root: Path, chance: random.Random) -> None:
-    from pipeline.ledger.frames import encode
-
     frame = chance.choice([answer(0, shard=99), answer(50, shard=1), answer(0, task="moderate"), ended(9)])
     (root / "_run/journal/000007.vlj").write_bytes(encode(frame))
 
 
 @names("key_wrong", stopped=True)
 def a_frame_with_another_key(root: Path, chance: random.Random) -> None:
-    from pipeline.ledger.frames import encode
-
     (root / "_run/journal/000007.vlj").write_bytes(encode(answer(0)))
 
 
