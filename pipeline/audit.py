@@ -44,7 +44,8 @@ class _PlanAsRead:
     def keys(self, shard: int) -> Sequence[str]:
         try:
             keys = [row.key for row in self.plan.placed(shard)]
-        except (ValueError, LookupError) as error:  # a file that was swapped for another: no such batch, no text
+        except (ValueError, LookupError, SystemError) as error:
+            # Swapped for another file, or a bit flipped: no such batch, no text, an offset that pyarrow stumbles over.
             raise ManifestError(f"{self.plan.folder}: shard {shard}: {type(error).__name__}: {error}") from None
         if len(keys) != self.plan.shards[shard].rows or None in keys:
             raise ManifestError(f"{self.plan.folder}: shard {shard} has other rows than its record says")

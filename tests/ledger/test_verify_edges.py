@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.audit import audit
+from pipeline.manifests.plan import Plan
 from tests.ledger.outputs import House, finished, found, look, names, small, stopped
 from tests.ledger.tampering import changed, rewrite
 from tests.ledger.test_verify_notes import tried_again
@@ -140,3 +141,17 @@ def test_a_row_list_of_another_length_than_its_record_is_no_plan(tmp_path: Path,
     path = tmp_path / "_run/plan/000001.json"
     path.write_bytes(path.read_bytes().replace(b"[2,4,", rows))
     assert "plan_unreadable" in found(tmp_path)[0]
+
+
+@pytest.mark.parametrize("error", [SystemError, UnicodeDecodeError, IndexError])
+def test_whatever_a_broken_row_list_raises_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """A flipped bit in an offset makes pyarrow raise SystemError, one in a key UnicodeDecodeError."""
+    stopped(tmp_path)
+
+    def broken(*_: object) -> None:
+        raise UnicodeDecodeError("utf-8", b"", 0, 1, "?") if error is UnicodeDecodeError else error("?")
+
+    monkeypatch.setattr(Plan, "placed", broken)
+    assert found(tmp_path)[0] == {"plan_unreadable"}
