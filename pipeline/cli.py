@@ -135,6 +135,33 @@ def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
 
 
 @app.command()
+def verify(
+    output: Annotated[Path, typer.Argument(help="The output to check, as run.output names it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Check that every answer in an output is there, once, and where it belongs. Nothing is changed or asked.
+
+    Exit codes: 0 nothing found, 1 the output cannot be read, 2 there is no output, 5 something is broken (all of it is
+    listed), 75 another process works on this output.
+    """
+    import orjson
+
+    from pipeline.audit import audit
+    from pipeline.core.errors import VlmBatchError
+    from pipeline.reporting.verdict import verdict, verdict_lines
+
+    try:
+        found = audit(output)
+    except VlmBatchError as error:
+        raise typer.Exit(_explain(error)) from None
+    if as_json:
+        print(orjson.dumps(verdict(found.findings, found.checked), option=orjson.OPT_INDENT_2).decode())
+    else:
+        print("\n".join(verdict_lines(found.root, found.findings, found.checked)))
+    raise typer.Exit(5 if found.findings.damage() else 0)
+
+
+@app.command()
 def serve(
     port: Annotated[int, typer.Option("--port", help="The port on 127.0.0.1; 0 takes a free one.")] = 0,
 ) -> None:

@@ -7,17 +7,18 @@ Opening an output, after a clean end or after a kill, is one path: read the foot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pyroaring import BitMap
 
 from pipeline.core.errors import DiskFullError, LedgerError
-from pipeline.core.types import Frame, Outcome
+from pipeline.core.types import Frame, Move, Outcome, Shard
 from pipeline.ledger.book import Book
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.output import Output
 from pipeline.ledger.reserve import Reserve
 from pipeline.ledger.schema import TaskSchema
+from pipeline.ledger.standing import Standing
 from pipeline.ledger.twins import Twins
 
 
@@ -33,6 +34,13 @@ class OutputLedger(Book):
         self._reserve.hold()
         self.journal = Journal(output.journal, output.segments, make_room=self._reserve.give_up)
         self._twins = Twins(output.index, self)
+
+    def plan(self, active: Sequence[Shard], retired: Iterable[int], moves: Iterable[Move] = ()) -> None:
+        """As the book's; failures whose rows have moved are gone from their old shards before anything is asked."""
+        super().plan(active, retired, moves)
+        for standing in self.standings.values():
+            if standing.given_up:
+                self._write_snapshot(standing)
 
     def twin(self, task: str, request_sha256: str) -> Outcome | None:
         """How an equal question has ended for good. A run about chosen failures shares answers alone."""
@@ -83,11 +91,14 @@ class OutputLedger(Book):
                     ordinals = BitMap(row.id.ordinal for row in rows)
                     self.journal.settle(standing.task, standing.shard, ordinals - standing.awaiting_snapshot)
             if whole:
-                failures = list(standing.failures.values())
-                with self._twins.guard:
-                    gone = standing.write_snapshot(self.output.scratch, self._run_id)
-                self._twins.failed(standing.task, standing.snapshot, failures)
-                self.journal.settle(standing.task, standing.shard, gone)
+                self._write_snapshot(standing)
+
+    def _write_snapshot(self, standing: Standing) -> None:
+        failures = list(standing.failures.values())
+        with self._twins.guard:
+            gone = standing.write_snapshot(self.output.scratch, self._run_id)
+        self._twins.failed(standing.task, standing.snapshot, failures)
+        self.journal.settle(standing.task, standing.shard, gone)
 
     def close(self) -> None:
         """Sync and close the journal; segments whose rows are all committed are deleted. Raises LedgerError."""

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,18 +64,18 @@ class Output:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "an unnamed process"
-            file.close()
-            raise HeldError(
-                f"{self.root} is being worked on by {holder}. Wait for it to end, then run the same command again."
-            ) from None
+            raise self._held(file) from None
         except OSError as error:  # a file system without locks: nobody holds it, and nobody could
             file.close()
             raise write_error(error, path) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        except OSError as error:  # the lock is held all the same; closing it lets go
+            with suppress(OSError):
+                file.close()
+            raise write_error(error, path) from None
         return file
 
     def holder(self) -> str | None:
@@ -88,6 +89,38 @@ class Output:
         except OSError:  # no lock file, or a file system without locks
             return None
         return None
+
+    def lock_to_read(self) -> IO[str] | None:
+        """The same for one who changes nothing: no file is made, and where none can be written, to look is enough.
+
+        None when there is no lock, or none that can be taken. Raises HeldError naming the holder.
+        """
+        path = self.run / "lock"
+        if not path.exists():
+            return None
+        try:
+            return self.lock()
+        except (LedgerError, OSError):  # only to be read, or the disk is full
+            try:
+                file = path.open(encoding="utf-8")
+            except OSError:
+                return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._held(file) from None
+        except OSError:
+            file.close()
+            return None
+        return file
+
+    def _held(self, file: IO[str]) -> HeldError:
+        file.seek(0)
+        holder = file.read().strip() or "an unnamed process"
+        file.close()
+        return HeldError(
+            f"{self.root} is being worked on by {holder}. Wait for it to end, then run the same command again."
+        )
 
     def take_back_success(self) -> None:
         """There is work: nobody may read `_SUCCESS` until it is done. Raises LedgerError."""

@@ -80,14 +80,15 @@ def write(table: pa.Table, final: Path, scratch_folder: Path, run_id: str) -> Su
     ordinals = BitMap(table.column("ordinal").to_pylist())
     totals = totals_of(table)
     make_folder(scratch_folder)
-    scratch = scratch_folder / f"{final.parent.name}-{final.name}"
+    # No name under _run ends in .parquet: after a kill a reader's `**` would take the half file for data.
+    scratch = scratch_folder / f"{final.parent.name}-{final.name}.new"
     footer = {
         _ORDINALS: base64.b64encode(ordinals.serialize()),
         _TOTALS: orjson.dumps(totals),
         _RUN: run_id.encode(),
     }
     try:
-        with pq.ParquetWriter(scratch, table.schema, compression="zstd") as writer:
+        with pq.ParquetWriter(scratch, table.schema, compression="zstd", write_page_checksum=True) as writer:
             writer.write_table(table)
             # In the footer's key-value metadata alone; schema metadata would store the bitmap twice.
             writer.add_key_value_metadata(footer)
@@ -123,8 +124,12 @@ def read_summary(path: Path) -> Summary:
     metadata: Mapping[bytes, bytes] = _open(path, pq.read_metadata).metadata or {}
     if _ORDINALS not in metadata or _TOTALS not in metadata:
         raise LedgerError(f"{path} was not written by vlm-batch: its footer holds no row list. Move it away.")
-    ordinals = BitMap.deserialize(base64.b64decode(metadata[_ORDINALS]))
-    return Summary(ordinals, orjson.loads(metadata[_TOTALS]))
+    try:
+        ordinals = BitMap.deserialize(base64.b64decode(metadata[_ORDINALS]))
+        totals = {str(name): float(value) for name, value in orjson.loads(metadata[_TOTALS]).items()}
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise LedgerError(f"The footer of {path} is damaged: {error}. Run vlm-batch verify on this output.") from None
+    return Summary(ordinals, totals)
 
 
 def read_columns(path: Path, columns: list[str]) -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ class Plan:
         try:
             with pa.memory_map(str(path)) as file:
                 batch = pa.ipc.open_file(file).get_batch(batch_number)
+                batch.validate(full=True)  # a flipped bit in an offset would lead out of the file
                 return [batch.column(name).to_pylist() for name in columns]
         except (OSError, pa.ArrowException) as error:
             raise ManifestError(f"Cannot read {path}: {str(error).splitlines()[0]}") from None

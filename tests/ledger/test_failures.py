@@ -164,7 +164,7 @@ def test_scratch_files_left_by_a_kill_are_cleaned_up(tmp_path: Path) -> None:
     Session(tmp_path).end()
     scratch = tmp_path / "_run/tmp"
     scratch.mkdir(exist_ok=True)
-    (scratch / "caption-part-000001-000001.parquet").write_bytes(b"PAR1 half")
+    (scratch / "caption-part-000001-000001.parquet.new").write_bytes(b"PAR1 half")
 
     Session(tmp_path).end()
     assert list(scratch.iterdir()) == []
