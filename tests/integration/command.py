@@ -175,6 +175,11 @@ class Job:
         with self.start(*options, file_bytes=file_bytes) as running:
             return running.end(patience)
 
+    def command(self, verb: str, *options: str) -> Ended:
+        """Another command about the output."""
+        with Running([*COMMAND, verb, str(self.out), *options], env=self.env) as running:
+            return running.end()
+
     # What a reader finds
 
     def rows(self, task: str = "caption") -> list[dict[str, Any]]:

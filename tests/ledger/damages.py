@@ -208,7 +208,7 @@ def a_copy_without_its_original(root: Path, chance: random.Random) -> None:
 def a_paid_row_called_a_copy(root: Path, chance: random.Random) -> None:
     rewrite(
         one(root, "data/*/*.parquet", chance),
-        lambda table: changed("dedup_of", "k00.jpg")(changed("cost_usd", 0.5)(table)),
+        lambda table: changed("dedup_of", "k00.jpg")(changed("cost_usd", 0.5)(changed("prompt_tokens", 9)(table))),
     )
 
 
