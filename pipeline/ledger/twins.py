@@ -10,8 +10,8 @@ from pipeline.core.errors import LedgerError
 from pipeline.core.types import Failure, Outcome, Row, RowId
 from pipeline.ledger import parts
 from pipeline.ledger.book import Book
-from pipeline.ledger.index import Entry, QuestionIndex
-from pipeline.ledger.standing import Standing
+from pipeline.ledger.index import Entry, QuestionIndex, digested
+from pipeline.storage.buckets import Buckets
 
 
 class Twins:
@@ -60,28 +60,34 @@ class Twins:
 
         Raises LedgerError when a part that was there is gone.
         """
-        tasks: dict[str, list[Standing]] = {}
-        for (task, _), standing in self._book.standings.items():
-            tasks.setdefault(task, []).append(standing)
-        for task, standings in tasks.items():
+        for task in self._book.schemas:
+            standings = [standing for (name, _), standing in self._book.standings.items() if name == task]
             covered = self._index.parts(task)
             data = {path.name: path for standing in standings for path, _ in standing.committed}
             if missing := sorted(covered - data.keys()):
                 raise LedgerError(
-                    f"{standings[0].data_folder / missing[0]} is missing ({len(missing)} such). It was committed, and "
-                    f"vlm-batch deletes no part. Bring it back, or delete {self._index.path} to have its rows asked "
-                    "again."
+                    f"{self._book.output.data(task) / missing[0]} is missing ({len(missing)} such). It was committed, "
+                    f"and vlm-batch deletes no part. Bring it back, or delete {self._index.path} to have its rows "
+                    "asked again."
                 )
             snapshots = {item.snapshot.path.name: item.snapshot.path for item in standings if item.snapshot}
             known = self._index.snapshots(task)
             fresh = sorted(data.keys() - covered)
-            if len(fresh) > 1:
-                warn(len(fresh))
-            for name in fresh:
-                self._index.add_part(task, name, _read_entries(data[name], []))
+            if fresh:
+                self._cover_parts(task, [data[name] for name in fresh], warn)
             for name in sorted(snapshots.keys() - known):
                 self._index.add_snapshot(task, name, _read_entries(snapshots[name], ["retryable"]))
             self._index.forget_snapshots(task, known - snapshots.keys())
+
+    def _cover_parts(self, task: str, paths: Sequence[Path], warn: Callable[[int], None]) -> None:
+        """Sorted on the disk first: see `QuestionIndex.add_parts`."""
+        if len(paths) > 1:
+            warn(len(paths))
+        with Buckets(self._book.output.scratch, "questions", "II") as spread:
+            for path in paths:
+                for question, shard, ordinal in _read_entries(path, []):
+                    spread.add(digested(question), shard, ordinal)
+            self._index.add_parts(task, [path.name for path in paths], (sorted(bucket) for bucket in spread))
 
     def close(self) -> None:
         """Close the index."""
