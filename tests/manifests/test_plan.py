@@ -77,6 +77,21 @@ def test_rows_that_vanish_are_counted_whenever_they_were_settled(job: Job, page:
     assert (plan.new_rows, plan.vanished) == (0, 1)
 
 
+def test_only_what_a_unit_changed_now_has_lost_is_counted(tmp_path: Path, job: Job) -> None:
+    listing(tmp_path / "x.jsonl", *images("a", "c", "e"))
+    listing(tmp_path / "y.jsonl", *images("b"))
+    job.run(opened(tmp_path / "*.jsonl"))
+    listing(tmp_path / "x.jsonl", *images("c"))
+    listing(tmp_path / "y.jsonl", *images("b", "a"))
+    assert job.run(opened(tmp_path / "*.jsonl")).vanished == 1, "e; the other listing names a"
+    listing(tmp_path / "x.jsonl", *images("c", "e"))
+    assert job.run(opened(tmp_path / "*.jsonl")).vanished == 0, "a is asked in the other listing, which has not changed"
+    listing(tmp_path / "x.jsonl", *images("c"))
+    job.run(opened(tmp_path / "*.jsonl"))
+    listing(tmp_path / "y.jsonl", *images("b", "a", "d"))
+    assert job.run(opened(tmp_path / "*.jsonl")).vanished == 0, "e was told last time"
+
+
 def test_a_row_that_comes_back_is_not_asked_again(job: Job, page: Path) -> None:
     job.run([only(listing(page, *images("a", "b")))])
     job.settle(("a", "caption"))
@@ -124,6 +139,9 @@ def test_keys_that_stand_twice_are_named_before_anything_is_planned(tmp_path: Pa
     ):
         job.run(opened(tmp_path / "x.jsonl"))
     assert load_plan(job.root / "plan").generation == 0
+    listing(tmp_path / "x.jsonl", *images(*"abcdeedcba"))
+    with pytest.raises(ManifestError, match=r"\(5 times too often\), for example 'e', 'd', 'c'\. Set"):
+        job.run(opened(tmp_path / "x.jsonl"))
 
     listing(tmp_path / "x.jsonl", *images("a", "b"))
     job.run(opened(tmp_path / "*.jsonl"))
