@@ -91,9 +91,9 @@ class Book:
         """Every row that has an outcome must be planned. Raises LedgerError: rows would be doubled or mixed up."""
         rows = [*self._lives]
         rows += [
-            RowId(task, shard, standing.settled.max())
+            RowId(task, shard, ordinals.max())
             for (task, shard), standing in self.standings.items()
-            if standing.settled
+            if (ordinals := standing.settled | BitMap(standing.failed))
         ]
         for row in rows:
             if row.shard not in planned or row.ordinal >= planned[row.shard].rows:
