@@ -10,7 +10,6 @@ A scenario that breaks keeps its folder: output, pictures, configuration and the
 import argparse
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,8 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.crash.scenarios import ALONE, SCENARIOS, Job, Scenario, Skipped
-from tests.crash.trial import CONCURRENCY, Tally
-from tests.integration.command import COMMAND
+from tests.crash.trial import CONCURRENCY, Tally, can_verify
 
 
 @dataclass
@@ -46,7 +44,7 @@ def main(arguments: list[str]) -> int:
         return 2
     chosen = [known[name] for name in options.only] or list(SCENARIOS)
     place = Path(tempfile.mkdtemp(prefix="vlm-batch-crash-"))
-    verify = _can_verify()
+    verify = can_verify()
     print(f"seed {options.seed}, {options.kills} random kills, verify {'after each' if verify else 'not there yet'}")
     started = time.monotonic()
 
@@ -134,11 +132,6 @@ def _total(played: list[Played], seconds: float) -> str:
         f"lost {total.lost}, doubled {total.doubled}, usable answers asked again {total.again}, "
         f"extra calls per kill {sign} calls in flight ({most} of {CONCURRENCY})"
     )
-
-
-def _can_verify() -> bool:
-    helped = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
-    return " verify " in helped.stdout
 
 
 def _parser() -> argparse.ArgumentParser:

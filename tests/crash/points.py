@@ -151,6 +151,20 @@ def named(name: str) -> Point:
     return {point.name: point for point in POINTS}[name]
 
 
+def missing() -> list[str]:
+    """The functions named here that the product does not have."""
+    targets = {target for point in POINTS for target in (point.target, point.inside, point.since) if target}
+    gone = []
+    for target in sorted(targets | set(SMALL)):
+        try:
+            owner, name = _owner(target)
+        except (ImportError, AttributeError):
+            gone.append(target)
+        else:
+            gone += [target] * (name not in owner if isinstance(owner, dict) else not hasattr(owner, name))
+    return gone
+
+
 def set_small() -> None:
     """Set the bounds in `SMALL`. Raises AttributeError or KeyError when one is not there."""
     for target, value in SMALL.items():
@@ -168,7 +182,7 @@ def install(point: Point, nth: int, die: Callable[[], None]) -> None:
     if point.inside:
         _wrap(point.inside, lambda call, *values, **named: _within(inside, call, *values, **named))
     if point.since:
-        _wrap(point.since, lambda call, *values, **named: (since.set(), call(*values, **named))[1])
+        _wrap(point.since, lambda call, *values, **named: _noting(since, call, *values, **named))
     guard, left = threading.Lock(), nth
 
     def counts(values: Any, named: Any) -> bool:
@@ -202,6 +216,11 @@ def _within(inside: Any, call: Callable[..., Any], *values: Any, **named: Any) -
         return call(*values, **named)
     finally:
         inside.depth -= 1
+
+
+def _noting(since: threading.Event, call: Callable[..., Any], *values: Any, **named: Any) -> Any:
+    since.set()
+    return call(*values, **named)
 
 
 def _wrap(target: str, around: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.crash import judge
 from tests.crash.points import POINTS, Point, Start, named
@@ -53,10 +54,10 @@ class Scenario:
     share: float = 0.0
 
 
-def kill_at_random(trial: Trial, kills: int, equal_share: float = 0.0) -> None:
+def kill_at_random(trial: Trial, kills: int, equal_share: float = 0.0, pictures: int = 60) -> None:
     """Kill after some answers, after some time, or in the middle of a drain; the manifest grows now and then."""
     chance = trial.chance
-    trial.grow(60, equal_share)
+    trial.grow(pictures, equal_share)
     while trial.tally.kills < kills:
         with trial.start() as running:
             if chance.random() < 0.2:
@@ -74,7 +75,7 @@ def kill_at_random(trial: Trial, kills: int, equal_share: float = 0.0) -> None:
         else:
             trial.ended(ended, 0, 75)
         if ended.code == 0:
-            trial.grow(chance.randint(20, 60), equal_share)
+            trial.grow(chance.randint(20, pictures), equal_share)
         elif chance.random() < 0.15:
             trial.grow(chance.randint(3, 20), equal_share)
 
@@ -174,7 +175,7 @@ def points(*chosen: Point) -> Callable[[Job], Tally]:
     """One output that dies at each of these points in turn. All of them have the same start."""
 
     def play(job: Job) -> Tally:
-        calm = {"fail_share": 0.0, "drop_share": 0.0, "latency": 0.02}
+        calm: dict[str, Any] = {"fail_share": 0.0, "drop_share": 0.0, "latency": 0.02}
         start = chosen[0].start
         with Trial(job.folder, job.seed, verify=job.verify, small=start != "journaled", **calm) as trial:
             trial.grow(40 if start in {"new", "drained"} else 16)

@@ -1,6 +1,8 @@
 """A trial: one output, its pictures, its server, and all that was ever seen of them. Kills, looks, and judges."""
 
+import hashlib
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -63,7 +65,12 @@ class Trial:
         self.always: tuple[str, ...] = ()
         """Options of the victim in every run."""
         self._seed, self._small, self._verify, self._runs = seed, small, verify, 0
-        options = {"script": "tests.crash.scripts:stormy", "latency": 0.04, "sigma": 0.5, "fail_share": 0.01}
+        options: dict[str, Any] = {
+            "script": "tests.crash.scripts:stormy",
+            "latency": 0.04,
+            "sigma": 0.5,
+            "fail_share": 0.01,
+        }
         options |= {"drop_share": 0.01, "seed": seed, "log": folder / "server.jsonl", "max_seconds": 1800, **server}
         self._server = FakeProcess(**options)
         self.log = ServerLog(folder / "server.jsonl")
@@ -97,8 +104,12 @@ class Trial:
             fresh = not self.pictures or self.chance.random() >= equal_share
             seed = self._seed * 100_000 + number if fresh else self.chance.choice(list(self.pictures.values()))
             key = f"{number:05d}.jpg"
-            (self.job.manifest / key).write_bytes(picture(seed))
+            data = picture(seed)
+            (self.job.manifest / key).write_bytes(data)
             self.pictures[key] = seed
+            if not judge.EQUAL_ASKED_ONCE:  # one more row, one more answer
+                picture_hash = hashlib.sha256(data).hexdigest()
+                self.known.satisfied = {one for one in self.known.satisfied if one.picture != picture_hash}
 
     def start(self, *victim: str, command: tuple[str, ...] = ()) -> Running:
         """The command, under the options of the victim."""
@@ -218,6 +229,12 @@ class Trial:
     def expect(self, holds: object, problem: str, ended: Ended | None = None) -> None:
         """Raises Broken with what was expected."""
         self._expect(holds, problem, ended)
+
+
+def can_verify() -> bool:
+    """Whether the command knows how to audit an output by itself."""
+    helped = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+    return " verify " in helped.stdout
 
 
 class Watcher:
