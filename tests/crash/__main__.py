@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.crash.scenarios import ALONE, SCENARIOS, Job, Scenario, Skipped
-from tests.crash.trial import CONCURRENCY, Tally, can_verify
+from tests.crash.trial import CONCURRENCY, Broken, Tally, can_verify
 
 
 @dataclass
@@ -81,7 +81,10 @@ def _play(scenario: Scenario, job: Job) -> Played:
         return Played(scenario, Tally(), skipped=str(skipped))
     except Exception as error:  # noqa: BLE001 - whatever breaks a scenario is reported with the others
         print(f"  {scenario.name}: broken", flush=True)
-        return Played(scenario, Tally(seconds=time.monotonic() - started), broken=f"{type(error).__name__}: {error}")
+        counted = (
+            error.tally if isinstance(error, Broken) and error.tally else Tally(seconds=time.monotonic() - started)
+        )
+        return Played(scenario, counted, broken=f"{type(error).__name__}: {error}")
     shutil.rmtree(job.folder)
     print(f"  {scenario.name}: {tally.kills} kills, {tally.seconds:.0f} s", flush=True)
     return Played(scenario, tally)
@@ -127,10 +130,13 @@ def _total(played: list[Played], seconds: float) -> str:
     total = _sum([one.tally for one in played])
     most = max(total.extra, default=0)
     sign = "<=" if most <= CONCURRENCY else "> "
+    broken = sum(bool(one.broken) for one in played)
     return (
         f"{total.kills} kills, {total.answers:,} answers in {seconds:.0f} s: "
         f"lost {total.lost}, doubled {total.doubled}, usable answers asked again {total.again}, "
         f"extra calls per kill {sign} calls in flight ({most} of {CONCURRENCY})"
+        + f"; {broken} scenarios broken"
+        * bool(broken)
     )
 
 

@@ -100,7 +100,7 @@ class Finished:
     all: list[str]
 
 
-def finished(known: Known, log: ServerLog, now: Evidence, keys: set[str], equal: bool) -> Finished:
+def finished(known: Known, log: ServerLog, now: Evidence, keys: set[str]) -> Finished:
     """I3, and that nothing ever seen is lost or doubled; the journal is empty."""
     answers = dict(now.answers())
     newest = _newest(answers, log)

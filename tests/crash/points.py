@@ -102,6 +102,7 @@ POINTS = (
     Point("segment-gone", "a settled segment is deleted", UNLINK, "after", inside=SETTLE),
     # a failure snapshot
     Point("before-snapshot", "failures wait to be written", SNAPSHOT, "before", when=_fails),
+    Point("next-snapshot", "the next generation is gathered", WRITE, "before", inside=SNAPSHOT, start="drained"),
     Point("snapshot-named", "a new generation is there", WRITE, "after", inside=SNAPSHOT),
     Point("two-snapshots", "both generations are there", UNLINK, "before", SNAPSHOT, when=_snapshot, start="drained"),
     Point("old-snapshot-gone", "the older is deleted", UNLINK, "after", SNAPSHOT, when=_snapshot, start="drained"),

@@ -25,7 +25,9 @@ CONCURRENCY = 8
 
 
 class Broken(AssertionError):  # noqa: N818 - it is no error of the suite, it is what the suite looks for
-    """An invariant does not hold. The text says which, and where to look."""
+    """An invariant does not hold. The text says which; `tally` is what was counted until then."""
+
+    tally: "Tally | None" = None
 
 
 @dataclass
@@ -94,6 +96,8 @@ class Trial:
         self._watcher.stop()
         self._server.close()
         self.tally.seconds = time.monotonic() - self._started
+        if isinstance(error, Broken):
+            error.tally = self.tally
 
     # What happens
 
@@ -174,8 +178,7 @@ class Trial:
             if not any(row.retryable for row in now.failures):
                 break
         self._expect(now.success, "I10 nothing is left and there is no _SUCCESS", ended)
-        copies = Counter(self.pictures.values())
-        problems = judge.finished(self.known, self.log, now, set(self.pictures), copies.most_common(1)[0][1] > 1)
+        problems = judge.finished(self.known, self.log, now, set(self.pictures))
         self.tally.lost, self.tally.doubled = len(problems.lost), problems.doubled
         self._report(problems.all, ended)
         asked = len(self.log.received)
