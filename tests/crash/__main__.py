@@ -21,7 +21,8 @@ from statistics import fmean
 from rich.console import Console
 from rich.table import Table
 
-from tests.crash.scenarios import ALONE, SCENARIOS, Job, Scenario, Skipped
+from tests.crash.disk import Skipped
+from tests.crash.scenarios import ALONE, SCENARIOS, Job, Scenario
 from tests.crash.trial import CONCURRENCY, Broken, Tally, can_verify
 
 

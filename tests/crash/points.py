@@ -132,6 +132,7 @@ POINTS = (
     Point("mid-replay", "half of the journal is replayed", SETTLER, "before", inside=RECOVER, nth=4),
     Point("restored", "the outcomes are restored, nothing committed", RECOVER, "after"),
     Point("before-recovered", "recovered rows wait for their part", COMMIT, "before", start="journaled"),
+    Point("mid-recovery", "their part has rows and no footer", WRITE_TABLE, "after", inside=WRITE, start="journaled"),
     Point("recovered", "recovered rows are in their part", COMMIT, "after", start="journaled"),
     # the drain
     Point("drained", "the last call has ended, nothing is committed", COMMIT, "before", since=DRAIN, start="told"),
@@ -142,7 +143,7 @@ POINTS = (
 SMALL = {
     "pipeline.ledger.standing:PART_ROWS": 20,
     "pipeline.manifests.plan:SHARD_ROWS": 70,
-    "pipeline.ledger.journal:Journal.__init__.__kwdefaults__.segment_bytes": 24 * 1024,
+    "pipeline.ledger.journal:Journal.__init__.__kwdefaults__.segment_bytes": 8 * 1024,
 }
 """Bounds of the product made small, so that a short run has many parts, shards and segments."""
 

@@ -1,15 +1,13 @@
 """What is done to a run: killed at random or at each point, cut off from power, short of disk, with a mad clock."""
 
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.crash import judge
+from tests.crash.disk import fill, mounted
 from tests.crash.points import POINTS, Point, Start, named
 from tests.crash.trace import Trace
 from tests.crash.trial import CONCURRENCY, Tally, Trial
@@ -27,11 +25,6 @@ POWER_CUT_AT = ("frame-written", "before-sync", "part-known", "snapshot-named", 
 POINTS_GROUP = f"every named point ({len(POINTS)})"
 CHAIN = 7
 """How many points one output dies at."""
-DISK_BYTES = 96 * 2**20
-
-
-class Skipped(Exception):  # noqa: N818 - nothing is wrong
-    """This machine does not allow it. The text says why."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +51,15 @@ def kill_at_random(trial: Trial, kills: int, equal_share: float = 0.0, pictures:
     """Kill after some answers, after some time, or in the middle of a drain; the manifest grows now and then."""
     chance = trial.chance
     trial.grow(pictures, equal_share)
+    tried = False
     while trial.tally.kills < kills:
         with trial.start() as running:
             if chance.random() < 0.2:
                 _wait(running, chance.uniform(0.2, 1.5))
             else:
-                trial.answers_or_end(running, chance.randint(1, 20))
-                if trial.tally.kills == 2:
-                    trial.refuses_a_second(running)
+                alive = trial.answers_or_end(running, chance.randint(1, 20))
+                if alive and not tried and trial.tally.kills >= 2:
+                    tried = trial.refuses_a_second(running)
                 if chance.random() < 0.2:
                     running.process.terminate()
                     _wait(running, chance.uniform(0, 0.3))
@@ -177,6 +171,8 @@ def points(*chosen: Point) -> Callable[[Job], Tally]:
     def play(job: Job) -> Tally:
         calm: dict[str, Any] = {"fail_share": 0.0, "drop_share": 0.0, "latency": 0.02}
         start = chosen[0].start
+        if start == "journaled":  # nothing may keep a segment but the rows that are committed
+            calm["script"] = "tests.crash.scripts:calm"
         with Trial(job.folder, job.seed, verify=job.verify, small=start != "journaled", **calm) as trial:
             trial.grow(40 if start in {"new", "drained"} else 16)
             if start in {"done", "killed", "told"}:
@@ -233,14 +229,14 @@ def _file_limit(job: Job) -> Tally:
 
 def _full_disk(job: Job) -> Tally:
     with (
-        _mounted(job.folder.with_suffix(".disk")) as place,
+        mounted(job.folder.with_suffix(".disk")) as place,
         Trial(job.folder, job.seed, place=place, verify=job.verify) as trial,
     ):
         for _ in range(2):
             trial.grow(100)
             with trial.start() as running:
                 trial.answers_or_end(running, 12)
-                _fill(place / "filler")
+                fill(place / "filler")
                 _full(trial, running, LOST_ON_FULL_DISK)
             (place / "filler").unlink()
         trial.complete()
@@ -255,35 +251,6 @@ def _full(trial: Trial, running: Running, may_be_lost: int) -> None:
     lost = judge.extra_calls(trial.known, trial.log, now)
     trial.tally.full.append(lost)
     trial.expect(lost <= may_be_lost, f"I13 a full disk has cost {lost} answers", ended)
-
-
-@contextmanager
-def _mounted(place: Path) -> Iterator[Path]:
-    place.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(place)]
-    try:
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise Skipped(f"mount: {error.strerror}") from None
-    if made.returncode:
-        raise Skipped(made.stderr.strip() or "no file system can be mounted here")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-        place.rmdir()
-
-
-def _fill(path: Path) -> None:
-    """Leave 24 KiB on the disk."""
-    with path.open("wb", buffering=0) as file:
-        with suppress(OSError):
-            while True:
-                file.write(bytes(2**16))
-        with suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-        os.truncate(path, max(0, path.stat().st_size - 24 * 1024))
 
 
 SCENARIOS = (

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -197,13 +198,19 @@ class Trial:
         self._expect(ended.code == 2 and "prompt changed" in ended.stderr, "I12 a changed prompt is accepted", ended)
         self._expect(self.job.tree() == before, "I12 a refused run has changed the output", ended)
 
-    def refuses_a_second(self, first: Running) -> None:
-        """I11: while a process works here, a second is told so."""
-        with Running([*COMMAND, "run", str(self.job.config)]) as running:
-            second = running.end()
-        if first.process.poll() is None:
-            told = second.code == 75 and f"process {first.pid} on " in second.stderr
-            self._expect(told, "I11 a second process is not refused", second)
+    def refuses_a_second(self, first: Running) -> bool:
+        """I11: while a process works here, a second is told so. False when the first had ended before."""
+        first.signal(signal.SIGSTOP)  # it holds the output, and cannot end meanwhile
+        try:
+            with Running([*COMMAND, "run", str(self.job.config)]) as running:
+                second = running.end()
+        finally:
+            first.signal(signal.SIGCONT)
+        if first.process.poll() is not None:
+            return False
+        told = second.code == 75 and f"process {first.pid} on " in second.stderr
+        self._expect(told, f"I11 a second process is not refused: exit {second.code}", second)
+        return True
 
     def _judge(self, now: Evidence, ended: Ended | None) -> None:
         self._report(now.problems + self._watcher.problems, ended)
