@@ -86,7 +86,7 @@ def kill_at(trial: Trial, point: Point) -> None:
 
 def cut_power(trial: Trial, kills: int) -> None:
     """Kill, and cut every journal back to its last sync: only what was written just now may be gone."""
-    trial.grow(60)
+    trial.grow(100)
     while trial.tally.kills < kills:
         trace = trial.folder / f"trace-{trial.tally.kills}-{time.monotonic_ns()}.txt"
         at = ("--at", trial.chance.choice(POWER_CUT_AT)) if trial.tally.kills % 3 == 2 else ()
@@ -94,12 +94,12 @@ def cut_power(trial: Trial, kills: int) -> None:
             if at:
                 until(lambda: running.process.poll() is not None, "the point or the end")
             else:
-                trial.answers_or_end(running, trial.chance.randint(5, 25))
+                trial.answers_or_end(running, trial.chance.randint(5, 60))
             killed_at = time.monotonic()
             ended = running.kill()
         if ended.code == 0:
             trial.ended(ended, 0)
-            trial.grow(40)
+            trial.grow(100)
             continue
         before = dict(trial.killed(ended).answers())
         record = Trace.read(trace)
