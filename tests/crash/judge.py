@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.crash.evidence import Evidence, Question, ServerLog
 
-EQUAL_ASKED_ONCE = False
+EQUAL_ASKED_ONCE = True
 """Whether equal questions are asked once: until then each row of equal pictures buys an answer of its own."""
 
 

@@ -73,9 +73,12 @@ JOURNAL, LEDGER, PARTS = (
     "pipeline.ledger.ledger:OutputLedger",
     "pipeline.ledger.parts",
 )
-OUTPUT, PLAN, STANDING = "pipeline.ledger.output", "pipeline.manifests.plan", "pipeline.ledger.standing:Standing"
+OUTPUT, PLAN, STANDING = "pipeline.ledger.output", "pipeline.manifests.generation", "pipeline.ledger.standing:Standing"
+RECORD, TWINS = "pipeline.ledger.segment:SegmentRecord", "pipeline.ledger.twins:Twins"
+EVENTS = "pipeline.engine.events:Events"
+RECOVERY = "pipeline.ledger.recovery"
 APPEND, SYNC, SETTLE = f"{JOURNAL}.append", f"{JOURNAL}.sync", f"{JOURNAL}.settle"
-COMMIT, RECOVER, SNAPSHOT = f"{LEDGER}.commit", f"{LEDGER}.recover", f"{STANDING}.write_snapshot"
+COMMIT, RECOVER, SNAPSHOT = f"{LEDGER}.commit", f"{RECOVERY}:Restoration.run", f"{STANDING}.write_snapshot"
 UNLINK, LINK, PUBLISH = "pathlib:Path.unlink", "os:link", f"{PARTS}:publish"
 WRITE, WRITE_TABLE = f"{PARTS}:write", "pyarrow.parquet:ParquetWriter.write_table"
 FOLDER, SETTLER = "pipeline.storage.local:sync_folder", "pipeline.engine.settle:Settler.settle"
@@ -91,6 +94,11 @@ POINTS = (
     Point("before-sync", "frames are written, their sync has not begun", "os:fdatasync", "before", inside=SYNC, nth=2),
     Point("after-sync", "frames are on the disk, nobody knows", "os:fdatasync", "after", inside=SYNC, nth=2),
     Point("before-add", "an answer is journaled, the ledger does not know", f"{LEDGER}.add", "before", since=SYNC),
+    Point("segment-recorded", "a segment is recorded and has no frame", f"{RECORD}.opened", "after"),
+    Point("before-checkpoint", "an attempt has failed, nobody knows", f"{EVENTS}.failed", "before"),
+    Point("checkpoint", "a failed attempt is journaled", f"{EVENTS}.failed", "after"),
+    Point("before-copy", "a leader has its outcome, its follower has none", f"{EVENTS}.shared", "before"),
+    Point("copy", "a copy is journaled, the ledger does not know", f"{EVENTS}.shared", "after"),
     # a part
     Point("mid-part", "a part has rows and no footer", WRITE_TABLE, "after", inside=WRITE),
     Point("part-unsynced", "a part is whole, not synced", "os:fsync", "before", inside=PUBLISH),
@@ -98,6 +106,10 @@ POINTS = (
     Point("after-link", "a part has its name, and its scratch name", LINK, "after", inside=PUBLISH),
     Point("part-named", "a part is committed, its writer does not know", FOLDER, "after", inside=PUBLISH),
     Point("part-known", "a part is committed, the journal not settled", SETTLE, "before", inside=COMMIT, when=_some),
+    Point("before-index", "a part is committed, the index does not know", f"{TWINS}.committed", "before"),
+    Point("indexed", "a part is in the index, the journal not settled", f"{TWINS}.committed", "after"),
+    Point("settling", "a segment is settled, its record does not say so", f"{RECORD}.settled", "before", when=_some),
+    Point("settled", "the record says that a segment goes, it is there", f"{RECORD}.settled", "after", when=_some),
     Point("before-segment-goes", "a settled segment is about to be deleted", UNLINK, "before", inside=SETTLE),
     Point("segment-gone", "a settled segment is deleted", UNLINK, "after", inside=SETTLE),
     # a failure snapshot
@@ -115,8 +127,9 @@ POINTS = (
     Point("success", "_SUCCESS is there, the journal not closed", "pipeline.app:create", "after"),
     Point("journal-closing", "the journal is about to be closed", f"{JOURNAL}.close", "before"),
     # opening: lock, plan, configuration
+    Point("reserved", "space is held back, nothing else done", "pipeline.ledger.reserve:Reserve.hold", "after"),
     Point("locked", "the lock is taken, nothing else done", f"{OUTPUT}:Output.lock", "after"),
-    Point("rows-half-planned", "the row file lacks its end", f"{PLAN}:_GenerationWriter.commit", "before"),
+    Point("rows-half-planned", "the row file lacks its end", f"{PLAN}:GenerationWriter.commit", "before"),
     Point("rows-planned", "the row file is whole, without its name", f"{PLAN}:publish", "before"),
     Point("rows-named", "the row file has its name, nothing refers to it", f"{PLAN}:create", "before"),
     Point("mid-record", "the record is written, without its name", LINK, "before", inside=f"{PLAN}:create"),
@@ -142,7 +155,7 @@ POINTS = (
 
 SMALL = {
     "pipeline.ledger.standing:PART_ROWS": 20,
-    "pipeline.manifests.plan:SHARD_ROWS": 70,
+    "pipeline.manifests.generation:SHARD_ROWS": 70,
     "pipeline.ledger.journal:Journal.__init__.__kwdefaults__.segment_bytes": 8 * 1024,
 }
 """Bounds of the product made small, so that a short run has many parts, shards and segments."""

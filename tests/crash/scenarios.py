@@ -10,19 +10,21 @@ from tests.crash import judge
 from tests.crash.disk import fill, mounted
 from tests.crash.points import POINTS, Point, Start, named
 from tests.crash.trace import Trace
-from tests.crash.trial import CONCURRENCY, Tally, Trial
+from tests.crash.trial import Tally, Trial
 from tests.integration.command import Running, until
 
 SYNC_S = 0.05
 """What the product promises: no more than so many seconds of answers die with the machine."""
 SLACK_S = 0.15
 """How late a group sync may be on a machine that has other work."""
-LOST_ON_FULL_DISK = CONCURRENCY + 1
-"""Answers a full disk may cost: those in flight and the one in hand; 0 once the reserve is kept for them."""
-LOST_AT_FILE_LIMIT = CONCURRENCY + 1
-"""The same where a file may not grow: no reserve helps there."""
+LOST_ON_FULL_DISK = 0
+"""Answers a full disk may cost: the reserve is kept for those in hand and in flight."""
+LOST_AT_FILE_LIMIT = 0
+"""The same where a file may not grow: there a new segment takes them."""
 POWER_CUT_AT = ("frame-written", "before-sync", "part-known", "snapshot-named", "segment-gone", "restored")
 POINTS_GROUP = f"every named point ({len(POINTS)})"
+EQUAL = 0.3
+"""Share of pictures that equal an earlier one."""
 CHAIN = 7
 """How many points one output dies at."""
 
@@ -169,12 +171,12 @@ def points(*chosen: Point) -> Callable[[Job], Tally]:
     """One output that dies at each of these points in turn. All of them have the same start."""
 
     def play(job: Job) -> Tally:
-        calm: dict[str, Any] = {"fail_share": 0.0, "drop_share": 0.0, "latency": 0.02}
+        calm: dict[str, Any] = {"fail_share": 0.05, "drop_share": 0.0, "latency": 0.02}
         start = chosen[0].start
         if start == "journaled":  # nothing may keep a segment but the rows that are committed
-            calm["script"] = "tests.crash.scripts:calm"
+            calm |= {"script": "tests.crash.scripts:calm", "fail_share": 0.0}
         with Trial(job.folder, job.seed, verify=job.verify, small=start != "journaled", **calm) as trial:
-            trial.grow(40 if start in {"new", "drained"} else 16)
+            trial.grow(40 if start in {"new", "drained"} else 16, EQUAL)
             if start in {"done", "killed", "told"}:
                 with trial.start() as running:
                     trial.ended(running.end(), 0)
@@ -189,7 +191,7 @@ def points(*chosen: Point) -> Callable[[Job], Tally]:
 
 def _lead_to(trial: Trial, start: Start) -> None:
     if start in {"done", "killed", "told"}:
-        trial.grow(20)
+        trial.grow(20, EQUAL)
     if start in {"killed", "told"}:
         with trial.start() as running:
             trial.answers_or_end(running, 8)
@@ -198,7 +200,7 @@ def _lead_to(trial: Trial, start: Start) -> None:
             trial.killed(ended)
         else:
             trial.ended(ended, 0)
-        trial.grow(10)
+        trial.grow(10, EQUAL)
     if start == "drained":
         with trial.start() as running:
             trial.told_to_stop(running, 14)
