@@ -67,7 +67,7 @@ class Trial:
         self.folder, self.chance, self.tally = folder, random.Random(seed), Tally()
         self.always: tuple[str, ...] = ()
         """Options of the victim in every run."""
-        self._seed, self._small, self._verify, self._runs = seed, small, verify, 0
+        self._seed, self.small, self._verify, self._runs = seed, small, verify, 0
         options: dict[str, Any] = {
             "script": "tests.crash.scripts:stormy",
             "latency": 0.04,
@@ -120,7 +120,7 @@ class Trial:
         """The command, under the options of the victim."""
         self._runs += 1
         self.job.retry["total_seconds"] = 60.0 + self._runs  # each run records its configuration
-        options = (*(("--small",) if self._small else ()), "--seed", str(self._runs), *self.always, *victim)
+        options = (*(("--small",) if self.small else ()), "--seed", str(self._runs), *self.always, *victim)
         module = [sys.executable, "-m", "tests.crash.victim", *options, "--", "run", str(self.job.write()), *command]
         return Running(module)
 
