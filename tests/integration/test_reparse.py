@@ -1,6 +1,7 @@
 """Kept answers read again by another parser: what changes, what must not, and that nobody is asked."""
 
 import json
+import random
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from tests.integration.command import COMMAND, Ended, Job, Running, until
 from tests.integration.test_answers import PRICED, judged, sha
 from tests.support import scripts
-from tests.support.exchange import Usage
+from tests.support.exchange import Usage, answer
 from tests.support.fake_server import FakeServer
 
 NewJob = Callable[..., Job]
@@ -311,8 +312,8 @@ def test_an_output_in_use_is_left_alone(new_job: NewJob, fake_server: FakeServer
 
 @pytest.mark.parametrize("trouble", ["damaged", "deleted", "full"])
 def test_what_was_not_finished_is_no_output(new_job: NewJob, fake_server: FakeServer, trouble: str) -> None:
-    usage = Usage(prompt=100, completion=50, cached=0)
-    fake_server.script = scripts.text("A cat. " + "".join(f"{number} " for number in range(4000)), usage)
+    # Long answers that do not compress: their parts are larger than any other file.
+    fake_server.script = lambda request: answer(request, random.Random(request.body_sha256).randbytes(10_000).hex())
     job = new_job(8, tasks=[{"kind": "caption"}, {"kind": "ocr"}])
     assert job.run().code == 0
     asked, new = fake_server.total, beside(job)
@@ -323,7 +324,7 @@ def test_what_was_not_finished_is_no_output(new_job: NewJob, fake_server: FakeSe
         part.write_bytes(content)
     elif trouble == "deleted":
         part.unlink()
-    ended = reparse(job, new.out, file_bytes=9_000 if trouble == "full" else None)
+    ended = reparse(job, new.out, file_bytes=100_000 if trouble == "full" else None)
     assert (ended.code, len(ended.errors)) == (1, 1), ended.stderr
     assert "Traceback" not in ended.stderr
     if trouble == "deleted":
