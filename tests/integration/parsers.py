@@ -1,6 +1,7 @@
 """The command as a later version would be: `python -m tests.integration.parsers PARSER reparse OUT --to OUT2`."""
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -43,6 +44,11 @@ def wider(task: TaskDefinition) -> TaskDefinition:
     return _reading(wide, lambda completion, answer: {**answer, "licence": completion.finish_reason})
 
 
+def stuck(task: TaskDefinition) -> TaskDefinition:
+    """Captions are read, then nothing goes on."""
+    return task if task.kind == "caption" else _reading(task, lambda _, answer: time.sleep(600) or answer)
+
+
 def _reading(task: TaskDefinition, change: Callable[[Completion, Answer], Answer]) -> TaskDefinition:
     return replace(task, parse=lambda completion: change(completion, task.parse(completion)))
 
@@ -52,6 +58,7 @@ def _changed(build: Callable[[TaskOptions], TaskDefinition], change: Change) -> 
 
 
 if __name__ == "__main__":
-    chosen: Change = {"loud": loud, "strict": strict, "lenient": lenient, "wider": wider}[sys.argv.pop(1)]
+    changes: dict[str, Change] = {"loud": loud, "strict": strict, "lenient": lenient, "wider": wider, "stuck": stuck}
+    chosen = changes[sys.argv.pop(1)]
     TASKS.update({kind: _changed(build, chosen) for kind, build in TASKS.items()})
     cli.main()
