@@ -112,8 +112,8 @@ def _fill(new: Output, old: _Old) -> Reparsed:
     ledger = OutputLedger(new, old.book.schemas, new_run_id())
     try:
         ledger.plan(old.plan.active, old.plan.retired, old.plan.moved)
-        changes = _read_again(old, ledger)
         _carry_journal(old, ledger)
+        changes = _read_again(old, ledger)
         new.record_config(_record(old, new))
         copy_plan(old.plan.folder, new.plan)
         left = sum(ledger.left(shard) for shard in old.plan.active)
@@ -132,10 +132,11 @@ def _fill(new: Output, old: _Old) -> Reparsed:
 
 
 def _read_again(old: _Old, ledger: OutputLedger) -> Mapping[str, Changes]:
-    """Write every outcome as today's parser has it, shard by shard. Raises LedgerError."""
+    """Write every outcome as today's parser has it, and forget each shard once it is. Raises LedgerError."""
     changes = {name: Changes() for name in old.tasks}
     rows = 0
-    for standing in list(old.book.standings.values()):
+    for place in list(old.book.standings):
+        standing = old.book.standings.pop(place)
         for before in _outcomes(standing):
             after = old.settler.read_again(before)
             changes[standing.task].count(before, after)

@@ -45,12 +45,11 @@ def stored_outcomes(task: str, schema: TaskSchema, path: Path) -> Iterator[Outco
     It may be of an earlier version, in which the task had other answer columns and kept ones therefore other names:
     kept columns come last, answer columns stand between the row's identity and its envelope.
     """
-    table = parts.read_table(path)
-    names = table.column_names
-    kept = names[len(names) - len(schema.kept_names) :]
-    answers = tuple(names[names.index("uri") + 1 : names.index("raw_text")])
-    as_written = replace(schema, answers=answers, kept_names=dict(zip(schema.kept_names, kept, strict=True)))
-    for batch in table.to_batches(max_chunksize=_AT_ONCE):
+    for batch in parts.read_batches(path, _AT_ONCE):
+        names = batch.schema.names
+        kept = names[len(names) - len(schema.kept_names) :]
+        answers = tuple(names[names.index("uri") + 1 : names.index("raw_text")])
+        as_written = replace(schema, answers=answers, kept_names=dict(zip(schema.kept_names, kept, strict=True)))
         for row in batch.to_pylist():
             yield outcome_of(task, as_written, row)
 
