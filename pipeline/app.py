@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import orjson
 import structlog
 from anyio.to_thread import run_sync
 
-from pipeline import __version__
-from pipeline.compose import open_provider
+from pipeline.closing import mark_complete, too_many_failed, write_derived
+from pipeline.compose import new_run_id, open_provider
 from pipeline.config import Config
 from pipeline.embedded.child import running_server
 from pipeline.engine.flow import Flow, Settings
@@ -33,11 +31,10 @@ from pipeline.ledger.runs import Run, record_end, record_start
 from pipeline.opening import Opened, open_output
 from pipeline.pacing.admission import Admission
 from pipeline.providers.dialects import DIALECTS
-from pipeline.reporting.card import OURS, CardTask, card
 from pipeline.reporting.progress import report_progress
-from pipeline.reporting.totals import TaskTotals, read_totals, shares, summary
+from pipeline.reporting.totals import TaskTotals
 from pipeline.storage.http import AiohttpTransport
-from pipeline.storage.local import LocalFetcher, create, replace
+from pipeline.storage.local import LocalFetcher
 
 log = structlog.get_logger()
 
@@ -73,7 +70,7 @@ async def run(config: Config, wish: Wish) -> Report:
     """Run or resume. Raises ConfigError, HeldError, RunError (alone or in an ExceptionGroup)."""
     started = time.monotonic()
     stop, stats = Stop(), Stats()
-    run_id = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+    run_id = new_run_id()
     output = Output(Path(config.run.output))
     async with _stopping_on_signals(stop):
         with output.lock():
@@ -163,26 +160,12 @@ def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: f
     ledger, output = opened.ledger, opened.output
     ledger.commit(everything=True)
     ledger.restrict(None)
-    totals = {name: read_totals(**sums) for name, sums in ledger.totals().items()}
     left = opened.left()
-    content = orjson.dumps(summary(totals, left), option=orjson.OPT_INDENT_2)
-    entries = [
-        CardTask(
-            name,
-            task.definition.kind,
-            task.fixed.model,
-            [column.name for column in task.definition.columns],
-            totals[name].answered > 0,
-        )
-        for name, task in opened.tasks.items()
-    ]
-    readme = output.root / "README.md"
-    if not readme.exists() or OURS in readme.read_text(encoding="utf-8", errors="replace"):
-        replace(readme, card(entries, __version__).encode(), output.scratch)
-    replace(output.root / "summary.json", content, output.scratch)
-    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats, to_do if wish.choice else None)
-    if exit_code == 0 and left == 0 and ledger.retryable() == 0 and not output.success.exists():
-        create(output.success, content, output.scratch)
+    totals = write_derived(output, opened.tasks, ledger, left)
+    chosen = to_do if wish.choice else None
+    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats, chosen)
+    if exit_code == 0 and left == 0 and ledger.retryable() == 0:
+        mark_complete(output, totals, left)
     folders = [output.data(name) for name in opened.tasks]
     return Report(exit_code, message, totals, stats.requests, stats.shared, left, seconds, folders)
 
@@ -197,19 +180,10 @@ def _judge(
     chosen: int | None,
 ) -> tuple[int, str]:
     """Exit code and the sentence that goes with it, worst news first."""
-    failed, broken = shares(totals)
     if stop.draining and left:
         return 75, f"Stopped early; every answer is kept, {left:,} questions are left. Run the same command again."
-    if failed > config.run.max_failure_share:
-        return 3, (
-            f"{failed:.1%} of the rows that reached the model failed; run.max_failure_share allows "
-            f"{config.run.max_failure_share:.1%}. See failures/ in the output."
-        )
-    if broken > config.run.max_input_failure_share:
-        return 3, (
-            f"{broken:.1%} of the rows have no usable picture; run.max_input_failure_share allows "
-            f"{config.run.max_input_failure_share:.1%}. See failures/ in the output."
-        )
+    if too_many := too_many_failed(config, totals):
+        return 3, too_many
     if chosen is not None:
         answered = stats.answered.total()
         return 0, (

@@ -14,6 +14,7 @@ from pipeline import __version__
 if TYPE_CHECKING:
     from pipeline.app import Report, Wish
     from pipeline.config import Config
+    from pipeline.reparse import Reparsed
 
 Result = TypeVar("Result")
 
@@ -162,6 +163,28 @@ def verify(
 
 
 @app.command()
+def reparse(
+    out: Annotated[Path, typer.Argument(help="An output of vlm-batch; it is left as it is.")],
+    to: Annotated[str, typer.Option("--to", metavar="OUT2", help="A new or empty folder for the new output.")],
+) -> None:
+    """Make a new output from the kept raw answers with today's parser. No call is made.
+
+    Exit codes: 0 made, 1 the old output cannot be read or the new one not written, 2 a wrong folder, 75 OUT is held by
+    another process.
+    """
+    from pipeline import logs
+    from pipeline import reparse as again
+    from pipeline.core.errors import VlmBatchError
+
+    logs.set_up(for_machine=not sys.stderr.isatty(), verbose=False)
+    try:
+        made = again.reparse(out, to)
+    except VlmBatchError as error:
+        raise typer.Exit(_explain(error)) from None
+    _show_changes(made)
+
+
+@app.command()
 def serve(
     port: Annotated[int, typer.Option("--port", help="The port on 127.0.0.1; 0 takes a free one.")] = 0,
 ) -> None:
@@ -209,6 +232,18 @@ def _show(report: Report) -> None:
         if folder.is_dir():
             print(f"data: {folder}")
     print(report.message)
+
+
+def _show_changes(made: Reparsed) -> None:
+    from rich.console import Console
+
+    from pipeline.reporting.changes import print_changes
+
+    print_changes(made.changes, Console(width=None if sys.stdout.isatty() else 120))
+    for folder in made.folders:
+        if folder.is_dir():
+            print(f"data: {folder}")
+    print(made.message)
 
 
 def main() -> None:

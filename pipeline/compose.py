@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 from pydantic import ValidationError
 
 from pipeline import __version__
@@ -134,6 +136,19 @@ def open_provider(config: Config, base_url: str, transport: AiohttpTransport) ->
     return ChatProvider(
         dialect, base_url=base_url, api_key=key, transport=transport, timeout_s=REQUEST_SECONDS, prices=Prices.load()
     )
+
+
+def open_reader(config: Config) -> ChatProvider:
+    """Reads answers that are there already, and prices them: it has no key and no way to a server."""
+    dialect, nowhere = DIALECTS[config.provider.dialect], httpx.AsyncBaseTransport()
+    return ChatProvider(
+        dialect, base_url="", api_key=None, transport=nowhere, timeout_s=REQUEST_SECONDS, prices=Prices.load()
+    )
+
+
+def new_run_id() -> str:
+    """A name for one run, in the order of time."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
 
 
 def record_of(config: Config) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a frame means for its question: the one place where an answer is read, live and in recovery alike."""
+"""What a frame means for its question: the one place where an answer is read, live, in recovery and once more later."""
 
 from __future__ import annotations
 
@@ -85,12 +85,35 @@ class Settler:
         )
         return replace(leader, id=frame.row, facts=frame.facts, envelope=envelope)
 
+    def read_again(self, outcome: Outcome) -> Outcome:
+        """What the kept answer is to the parser of today; the same object where there is nothing to read again.
+
+        Nothing is asked and nothing was paid, so the envelope stays as it is. What was refused, by the model or by the
+        server's filter, stays refused: its `raw_text` may be the answer's `refusal` member, which is told apart from
+        the model's text by nothing that is kept, and a refused picture must never come out as `safe`.
+        """
+        kept = outcome.envelope
+        if kept.raw_text is None or (isinstance(outcome, Failure) and not _may_be_read_again(outcome.problem.kind)):
+            return outcome
+        completion = Completion(kept.raw_text, kept.finish_reason, None, kept.served_model, None, kept.usage)
+        try:
+            answer = self.tasks[outcome.id.task].parse(completion)
+        except ItemError as error:
+            status = outcome.problem.http_status if isinstance(outcome, Failure) else None
+            return Failure(outcome.id, outcome.facts, Problem(error.kind, error.message, status), kept)
+        return Row(outcome.id, outcome.facts, answer, kept)
+
     def _failure(self, frame: Frame, problem: Problem, spent: Spent, completion: Completion | None) -> Failure:
         retryable = KINDS[problem.kind].retryable and frame.attempts < self.lifetime_attempts
         next_try_at = (frame.next_try_at or frame.received_at) if retryable else None
         return Failure(
             frame.row, frame.facts, problem, _envelope(frame, spent, completion), retryable, next_try_at=next_try_at
         )
+
+
+def _may_be_read_again(kind: str) -> bool:
+    """Whether a failure's text is a model's answer that its parser found unusable."""
+    return KINDS[kind].stage == "parse" and kind != "refusal"
 
 
 def _envelope(frame: Frame, spent: Spent, completion: Completion | None) -> Envelope:

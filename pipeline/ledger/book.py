@@ -141,6 +141,10 @@ class Book:
             return Life(self._moved[row])
         return standing.life(row.ordinal)
 
+    def waits(self, row: RowId) -> bool:
+        """Whether this question stands between two attempts: what is known of it is in the journal alone."""
+        return row in self._lives
+
     def retryable(self) -> int:
         """How many failures the next run would try again by itself."""
         return sum(

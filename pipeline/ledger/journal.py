@@ -68,17 +68,13 @@ class Journal:
 
         Every row met counts as unsettled until `settle` names it. Raises LedgerError when a segment is unreadable.
         """
-        for path in segment_files(self._folder):
+        for path, item in read_frames(self._folder):
             rows = self._segments.setdefault(int(path.stem), {})
-            try:
-                for item in replay(path):
-                    if isinstance(item, Frame):
-                        _note(rows, item.row)
-                    elif item.damaged:
-                        self._damaged.add(int(path.stem))
-                    yield path, item
-            except OSError as error:
-                raise LedgerError(f"Cannot read the journal {path}: {error.strerror}.") from None
+            if isinstance(item, Frame):
+                _note(rows, item.row)
+            elif item.damaged:
+                self._damaged.add(int(path.stem))
+            yield path, item
 
     def append(self, frame: Frame) -> None:
         """Hand one frame to the kernel. Raises LedgerError when it fits nowhere; nothing torn stays behind.
@@ -225,6 +221,19 @@ def segment_files(folder: Path) -> list[Path]:
         return []
     found = (path for path in folder.iterdir() if path.suffix == SUFFIX and path.stem.isdigit())
     return sorted(found, key=lambda path: int(path.stem))
+
+
+def read_frames(folder: Path) -> Iterator[tuple[Path, Frame | Replay]]:
+    """Every readable frame in a journal's folder, oldest first; each segment ends with its `Replay`.
+
+    Raises LedgerError when a segment is unreadable.
+    """
+    for path in segment_files(folder):
+        try:
+            for item in replay(path):
+                yield path, item
+        except OSError as error:
+            raise LedgerError(f"Cannot read the journal {path}: {error.strerror}.") from None
 
 
 def _note(rows: _Rows, row: RowId) -> None:

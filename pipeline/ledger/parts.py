@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +141,14 @@ def read_columns(path: Path, columns: list[str]) -> list[dict[str, Any]]:
 def read_table(path: Path) -> pa.Table:
     """A committed file whole. Raises LedgerError."""
     return _open(path, lambda file: pq.ParquetFile(file).read())
+
+
+def read_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
+    """A committed file, so many rows at a time. Raises LedgerError."""
+    with _open(path, pq.ParquetFile) as file:
+        batches = file.iter_batches(rows)
+        while (batch := _open(path, lambda _: next(batches, None))) is not None:
+            yield batch
 
 
 def _open(path: Path, read: Any) -> Any:

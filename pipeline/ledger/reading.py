@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from pipeline.ledger.schema import TaskSchema
 _FACTS = [item.name for item in fields(Facts) if item.name != "kept"]
 _USAGE = [item.name for item in fields(Usage)]
 _ENVELOPE = [item.name for item in fields(Envelope) if item.name not in {"usage", "finished_at"}]
+_AT_ONCE = 500
+"""Rows that are Python objects at the same time."""
 
 
 def outcome_of(task: str, schema: TaskSchema, row: Mapping[str, Any]) -> Outcome:
@@ -35,6 +37,21 @@ def outcome_of(task: str, schema: TaskSchema, row: Mapping[str, Any]) -> Outcome
     problem = Problem(row["kind"], row["message"], row["http_status"])
     next_try_at = row["next_try_at"].timestamp() if row["next_try_at"] else None
     return Failure(row_id, facts, problem, envelope, row["retryable"], next_try_at)
+
+
+def stored_outcomes(task: str, schema: TaskSchema, path: Path) -> Iterator[Outcome]:
+    """Every row of a committed file, with the columns that the file has. Raises LedgerError.
+
+    It may be of an earlier version, in which the task had other answer columns and kept ones therefore other names:
+    kept columns come last, answer columns stand between the row's identity and its envelope.
+    """
+    for batch in parts.read_batches(path, _AT_ONCE):
+        names = batch.schema.names
+        kept = names[len(names) - len(schema.kept_names) :]
+        answers = tuple(names[names.index("uri") + 1 : names.index("raw_text")])
+        as_written = replace(schema, answers=answers, kept_names=dict(zip(schema.kept_names, kept, strict=True)))
+        for row in batch.to_pylist():
+            yield outcome_of(task, as_written, row)
 
 
 class RecentTables:

@@ -13,9 +13,11 @@ from pyroaring import BitMap
 from pipeline.core.types import Failure, Frame, Life, Move, Outcome, RowId
 from pipeline.ledger.book import Book
 from pipeline.ledger.frames import Replay
+from pipeline.ledger.journal import read_frames
 from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema
+from pipeline.ledger.twins import Twins
 
 log = structlog.get_logger()
 
@@ -63,6 +65,24 @@ def open_ledger(
     for task, shard, ordinals in restoration.stale():
         ledger.journal.settle(task, shard, ordinals)
     return ledger, recovery
+
+
+def read_book(
+    output: Output, schemas: Mapping[str, TaskSchema], settler: Settler, *, moves: Iterable[Move] = ()
+) -> tuple[Book, Recovery]:
+    """An output under its lock as the next run would find it, journal included; no file of it is changed.
+
+    Raises LedgerError.
+    """
+    book = Book(output, schemas)
+    book.take_moves(moves)
+    if output.index.exists():
+        twins = Twins(output.index, book)
+        try:
+            twins.check()
+        finally:
+            twins.close()
+    return book, Restoration(book, settler).run(read_frames(output.journal))
 
 
 class Restoration:

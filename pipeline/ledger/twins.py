@@ -55,21 +55,28 @@ class Twins:
             self._index.add_snapshot(task, snapshot.path.name, _entries(failures))
             self._forget(failures)
 
-    def cover(self, warn: Callable[[int], None]) -> None:
-        """Bring the index up to what is committed; `warn` is told how many files that takes.
-
-        Raises LedgerError when a part that was there is gone.
-        """
+    def check(self) -> None:
+        """Raises LedgerError when a part that was there is gone."""
         for task in self._book.schemas:
-            standings = [standing for (name, _), standing in self._book.standings.items() if name == task]
-            covered = self._index.parts(task)
-            data = {path.name: path for standing in standings for path, _ in standing.committed}
-            if missing := sorted(covered - data.keys()):
+            standings = [standing for standing in self._book.standings.values() if standing.task == task]
+            data = {path.name for standing in standings for path, _ in standing.committed}
+            if missing := sorted(self._index.parts(task) - data):
                 raise LedgerError(
                     f"{self._book.output.data(task) / missing[0]} is missing ({len(missing)} such). It was committed, "
                     f"and vlm-batch deletes no part. Bring it back, or delete {self._index.path} to have its rows "
                     "asked again."
                 )
+
+    def cover(self, warn: Callable[[int], None]) -> None:
+        """Bring the index up to what is committed; `warn` is told how many files that takes.
+
+        Raises LedgerError when a part that was there is gone.
+        """
+        self.check()
+        for task in self._book.schemas:
+            standings = [standing for (name, _), standing in self._book.standings.items() if name == task]
+            covered = self._index.parts(task)
+            data = {path.name: path for standing in standings for path, _ in standing.committed}
             snapshots = {item.snapshot.path.name: item.snapshot.path for item in standings if item.snapshot}
             known = self._index.snapshots(task)
             fresh = sorted(data.keys() - covered)

@@ -11,6 +11,8 @@ writes it.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ import pyarrow as pa
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import Column, ManifestRow, Move, Shard
 from pipeline.manifests.unit import Placed, Unit
+from pipeline.storage.local import make_folder, sync_folder, write_error
 
 
 @dataclass(slots=True)
@@ -89,6 +92,23 @@ class PlannedManifest:
         if unit.fingerprint() != self.plan.units[shard.unit]["fingerprint"]:
             raise ManifestError(f"{unit.name} was changed after it was planned. Run the same command again.")
         return unit.read(shard.number, self.plan.placed(shard.number), self.plan.kept or [])
+
+
+def copy_plan(folder: Path, to: Path) -> None:
+    """All generations, for another output with the same rows; `to` appears when it is whole. Raises LedgerError."""
+    unfinished = to.with_name(f"{to.name}.copy")
+    make_folder(unfinished)
+    try:
+        for path in sorted(folder.iterdir()):
+            with path.open("rb") as source, (unfinished / path.name).open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+        sync_folder(unfinished)
+        unfinished.rename(to)
+        sync_folder(to.parent)
+    except OSError as error:
+        raise write_error(error, to) from None
 
 
 def load_plan(folder: Path) -> Plan:

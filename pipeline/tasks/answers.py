@@ -103,6 +103,8 @@ def find_loop(text: str, *, cut: bool) -> str | None:
 
 
 def _is_degenerate(unit: str, times: int, length: int, *, cut: bool) -> bool:
+    if times < 10:
+        return False  # by far the most: what has no letters is searched to its end for one
     has_letters = any(character.isalpha() for character in unit)
     if cut:
         return times >= 10 and length >= (200 if has_letters else 1000)
