@@ -122,9 +122,9 @@ POINTS = (
     # the end of a run, and _SUCCESS
     Point("before-success-goes", "_SUCCESS is about to be taken back", BACK, "before", when=_there, start="done"),
     Point("success-gone", "_SUCCESS is taken back, the plan has not grown", BACK, "after", when=_there, start="done"),
-    Point("before-summary", "all is committed, the summary is old", "pipeline.app:replace", "before"),
-    Point("before-success", "all is done but _SUCCESS", "pipeline.app:create", "before"),
-    Point("success", "_SUCCESS is there, the journal not closed", "pipeline.app:create", "after"),
+    Point("before-summary", "all is committed, the summary is old", "pipeline.closing:replace", "before"),
+    Point("before-success", "all is done but _SUCCESS", "pipeline.closing:create", "before"),
+    Point("success", "_SUCCESS is there, the journal not closed", "pipeline.closing:create", "after"),
     Point("journal-closing", "the journal is about to be closed", f"{JOURNAL}.close", "before"),
     # opening: lock, plan, configuration
     Point("reserved", "space is held back, nothing else done", "pipeline.ledger.reserve:Reserve.hold", "after"),
