@@ -102,7 +102,9 @@ class Twins:
 
     def _forget(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
-            self._waiting.pop((outcome.id.task, outcome.facts.request_sha256 or ""), None)
+            question = (outcome.id.task, outcome.facts.request_sha256 or "")
+            if self._waiting.get(question) == outcome.id:  # a copy's question is still its leader's
+                del self._waiting[question]
 
 
 def _leads(outcome: Outcome) -> bool:
