@@ -248,3 +248,19 @@ def test_no_jump_of_the_clock_loses_an_answer(tmp_path: Path, jump: float) -> No
     session.end()
     assert [(row["caption"], row["attempts"]) for row in answered(tmp_path)] == [("a cat", 4)]
     assert failed(tmp_path) == []
+
+
+def test_a_leader_stays_findable_when_a_copy_is_committed_before_it(tmp_path: Path) -> None:
+    """Found by the crash suite: restored leaders wait for their shard's end, copies of another shard went first."""
+    session = Session(tmp_path, shards=[SHARD, Shard(2, 1, "pictures")])
+    session.receive(asking(answer(0)))
+    leader = session.ledger.outcome(RowId("caption", 1, 0))
+    assert leader is not None
+    copied = session.share(RowId("caption", 2, 0), leader)
+    assert copied.envelope.dedup_of == "picture-0.jpg"
+    session.ledger.commit()  # shard 2 is complete, shard 1 is not
+    assert [row["shard"] for row in answered(tmp_path)] == [2]
+    found = session.ledger.twin("caption", ASKED)
+    assert found is not None
+    assert found.id.shard == 1
+    session.end()

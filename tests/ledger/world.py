@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,7 @@ class Session:
         frame = _frame(
             row.ordinal, shard=row.shard, task=row.task, status=None, copy_of=leader.id, dedup_of=dedup_of, **values
         )
+        frame = replace(frame, facts=replace(frame.facts, request_sha256=leader.facts.request_sha256))
         self.ledger.append(frame)
         outcome = self.settler.share(frame, life, leader)
         if add:
