@@ -175,12 +175,12 @@ def points(*chosen: Point) -> Callable[[Job], Tally]:
     """One output that dies at each of these points in turn. All of them have the same start."""
 
     def play(job: Job) -> Tally:
-        calm: dict[str, Any] = {"fail_share": 0.05, "drop_share": 0.0, "latency": 0.02}
+        calm: dict[str, Any] = {"fail_share": 0.15, "drop_share": 0.0, "latency": 0.02}
         start = chosen[0].start
         if start == "journaled":  # nothing may keep a segment but the rows that are committed
             calm |= {"script": "tests.crash.scripts:calm", "fail_share": 0.0}
         with Trial(job.folder, job.seed, verify=job.verify, small=start != "journaled", **calm) as trial:
-            trial.grow(40 if start in {"new", "drained"} else 16, EQUAL)
+            trial.grow(40 if start in {"new", "drained"} else 16, 0.0 if start == "drained" else EQUAL)
             if start in {"done", "killed", "told"}:
                 with trial.start() as running:
                     trial.ended(running.end(), 0)
