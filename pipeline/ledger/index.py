@@ -36,6 +36,8 @@ Entry = tuple[str, int, int]
 """A question (`request_sha256`) and its row's shard and ordinal."""
 Digested = tuple[bytes, int, int]
 """The same, with the question digested."""
+_NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_FSYNC"}
+"""What SQLite says where a disk is full, or a file may not grow."""
 log = structlog.get_logger()
 
 
@@ -139,10 +141,10 @@ class QuestionIndex:
                 raise self._failure(error) from None
 
     def _failure(self, error: sqlite3.Error) -> LedgerError:
-        if "full" in str(error):
+        if error.sqlite_errorname in _NO_ROOM:
             return DiskFullError(
-                f"The disk is full: {self.path} could not be written. Every answer acknowledged so far is kept. Free "
-                "some space and run the same command again."
+                f"The disk is full, or a size limit is reached ({error}): {self.path} could not be written. Every "
+                "answer acknowledged so far is kept. Free some space and run the same command again."
             )
         return LedgerError(
             f"Cannot use the index of questions {self.path}: {error}. Delete it and run the same command again; it is "

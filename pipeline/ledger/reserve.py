@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import threading
 from pathlib import Path
 
 from pipeline.core.errors import DiskFullError
@@ -26,6 +27,7 @@ class Reserve:
 
     def __init__(self, path: Path, in_flight: int) -> None:
         self._path = path
+        self._giving_up = threading.Lock()
         self._wanted = max(MOST_BYTES, 2 * in_flight * ANSWER_BYTES)
 
     def hold(self) -> int:
@@ -52,8 +54,9 @@ class Reserve:
             raise write_error(error, self._path) from None
 
     def give_up(self) -> None:
-        """Free the space."""
-        self._path.unlink(missing_ok=True)
+        """Free the space. Whoever comes second waits: the name goes first, and the space only some moments later."""
+        with self._giving_up:
+            self._path.unlink(missing_ok=True)
 
     def _allocate(self, size: int) -> int:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,6 +46,31 @@ def test_it_holds_what_is_wanted_and_at_most_a_quarter_of_the_disk(
     reserve.give_up()
     reserve.give_up()
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_whoever_comes_second_finds_the_space_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by the crash suite: an answer and a commit met the full disk together, and the answer did not wait."""
+    reserve = Reserve(tmp_path / "reserve", 0)
+    reserve.hold()
+    unlink, begun, freed = Path.unlink, threading.Event(), threading.Event()
+    came_second: list[bool] = []
+
+    def slow(path: Path, missing_ok: bool = False) -> None:
+        if not path.exists():
+            came_second.append(freed.is_set())
+            return
+        unlink(path, missing_ok)  # the name is gone
+        begun.set()
+        second.start()
+        second.join(0.2)  # it has every chance to overtake
+        freed.set()
+
+    monkeypatch.setattr(Path, "unlink", slow)
+    second = threading.Thread(target=reserve.give_up)
+    reserve.give_up()
+    second.join()
+    assert begun.is_set()
+    assert came_second == [True]
 
 
 def test_with_next_to_nothing_free_no_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
