@@ -146,7 +146,7 @@ def read_table(path: Path) -> pa.Table:
 def read_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
     """A committed file, so many rows at a time. Raises LedgerError."""
     with _open(path, pq.ParquetFile) as file:
-        batches = file.iter_batches(rows)
+        batches = file.iter_batches(rows, use_threads=False)  # each thread would hold memory of its own
         while (batch := _open(path, lambda _: next(batches, None))) is not None:
             yield batch
 
