@@ -20,7 +20,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from anyio.to_thread import run_sync
 
-from pipeline.core.errors import ManifestError
+from pipeline.core.errors import LedgerError, ManifestError
 from pipeline.core.types import Frame, ManifestRow, Outcome
 from pipeline.engine.calls import Calls
 from pipeline.engine.events import Events
@@ -161,7 +161,11 @@ class Flow:
                 # The source once, and for each task about as much again once it is encoded.
                 weight = (row.size or 0) * (1 + len(tasks))
                 hold = await self._parts.budget.take(weight)
-                made = await run_sync(self._questions.make, row, tasks, hold, limiter=self._threads)
+                try:
+                    made = await run_sync(self._questions.make, row, tasks, hold, limiter=self._threads)
+                except LedgerError as error:
+                    self._stop.fail(error)  # nothing new can be looked up: what is on the wire still finishes
+                    return
                 hold.resize(sum(item.weight for item in made if isinstance(item, Question)))
                 for item in made:
                     if isinstance(item, Question):

@@ -125,3 +125,17 @@ def test_trouble_at_a_commit_stops_the_run_too() -> None:
         run(world)
     assert len(world.provider.answered) < 20
     assert len(world.ledger.committed) == len(world.provider.answered)
+
+
+def test_an_index_that_cannot_be_read_lets_the_calls_in_flight_finish() -> None:
+    world = World(FakeSource({1: 50}), provider=FakeProvider(latency=lambda: 5.0), concurrency=4)
+
+    def twin(task: str, request_sha256: str) -> None:
+        if sum(world.provider.asked.values()) >= 8:
+            raise LedgerError("Cannot use the index of questions")
+
+    world.ledger.twin = twin  # type: ignore[method-assign, assignment]
+    with pytest.raises(LedgerError, match="the index of questions"):
+        run(world)
+    assert len(world.ledger.committed) == len(world.provider.answered) == sum(world.provider.asked.values())
+    assert len(world.provider.answered) < 50
