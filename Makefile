@@ -25,7 +25,7 @@ test: $(VENV)/.dev ## Lint, types and the whole test suite
 	@$(BIN)/coverage run -m pytest -q --no-header -m 'not slow' tests/core tests/engine
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --include='pipeline/core/*,pipeline/engine/*' --fail-under=95
-	@$(BIN)/python -m pytest --durations=10
+	@$(BIN)/python -m pytest --durations=10 --numprocesses=2 --dist=loadfile
 
 crash: $(VENV)/.dev ## Kill a few hundred real runs, at random and at every named point, and check what is left
 	@echo "Killing real runs against a fake server and running them again; this takes 5 to 10 minutes on two cores."

@@ -181,6 +181,10 @@ def kept_config(output: Output, *, to_ask: bool) -> Config:
     except (KeyError, ValidationError) as error:
         what = error.errors()[0]["loc"] if isinstance(error, ValidationError) else error
         raise ConfigError([f"The configuration kept in {output.run} cannot be used by this version: {what}."]) from None
+    unknown = sorted({task.kind for task in config.tasks} - TASKS.keys())
+    if unknown or config.provider.dialect not in DIALECTS:
+        what = ", ".join(unknown) or config.provider.dialect
+        raise ConfigError([f"{output.root} was made by another version of vlm-batch: this one does not know {what}."])
     config = config.model_copy(update={"run": config.run.model_copy(update={"output": str(root)})})
     if not to_ask:
         return config

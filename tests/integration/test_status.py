@@ -100,3 +100,21 @@ def test_what_is_no_output_is_told(new_job: NewJob) -> None:
     ended = new_job(1).command("status")
     assert ended.code == 2
     assert "is no output of vlm-batch" in ended.errors[0]
+
+
+def test_an_output_of_another_version_is_told(new_job: NewJob, fake_server: FakeServer) -> None:
+    job = new_job(1)
+    assert job.run().code == 0
+    path = job.out / "_run" / "config-1.json"
+    record = json.loads(path.read_text())
+    record["config"]["tasks"][0]["kind"] = "sing"
+    path.write_text(json.dumps(record))
+    for verb in ("status", "rerun"):
+        ended = job.command(verb)
+        assert ended.code == 2
+        assert "another version of vlm-batch: this one does not know sing" in ended.errors[0]
+    record["config"] = {"run": {}}
+    path.write_text(json.dumps(record))
+    ended = job.command("status")
+    assert ended.code == 2
+    assert "cannot be used by this version" in ended.errors[0]
