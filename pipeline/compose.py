@@ -183,8 +183,8 @@ def kept_config(output: Output, *, to_ask: bool) -> Config:
         raise ConfigError([f"The configuration kept in {output.run} cannot be used by this version: {what}."]) from None
     unknown = sorted({task.kind for task in config.tasks} - TASKS.keys())
     if unknown or config.provider.dialect not in DIALECTS:
-        what = ", ".join(unknown) or config.provider.dialect
-        raise ConfigError([f"{output.root} was made by another version of vlm-batch: this one does not know {what}."])
+        name = ", ".join(unknown) or config.provider.dialect
+        raise ConfigError([f"{output.root} was made by another version of vlm-batch: this one does not know {name}."])
     config = config.model_copy(update={"run": config.run.model_copy(update={"output": str(root)})})
     if not to_ask:
         return config
