@@ -51,6 +51,28 @@ def test_a_kill_between_part_and_snapshot_is_a_note_while_the_journal_knows_the_
     assert found(tmp_path) == (set(), set())
 
 
+def test_a_kill_while_recovered_rows_are_committed_is_no_damage(tmp_path: Path) -> None:
+    """Answers that replace failures lie in segments of an earlier run; these go when the failures are gone, not before."""
+    for step in range(60):
+        root = tmp_path / str(step)
+        house = tried_again(root)
+        house.session.die()
+        house.open(*names(3))
+        finished_in_order = True
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at(patch, step)
+            try:
+                house.session.end()
+            except KilledError:
+                finished_in_order = False
+        house.session.die()
+        assert found(root)[0] == set(), f"killed at step {step}"
+        if finished_in_order:
+            assert step >= 10, "the steps are really there"
+            return
+    raise AssertionError("a commit of one shard does not take so many steps")
+
+
 def test_a_kill_at_any_step_of_a_commit_is_no_damage(tmp_path: Path) -> None:
     for step in range(60):
         root = tmp_path / str(step)
