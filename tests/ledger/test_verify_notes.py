@@ -52,7 +52,7 @@ def test_a_kill_between_part_and_snapshot_is_a_note_while_the_journal_knows_the_
 
 
 def test_a_kill_while_recovered_rows_are_committed_is_no_damage(tmp_path: Path) -> None:
-    """Answers that replace failures lie in segments of an earlier run; these go when the failures are gone, not before."""
+    """Answers that replace failures lie in segments of an earlier run; these go after the failures, not before."""
     for step in range(60):
         root = tmp_path / str(step)
         house = tried_again(root)
