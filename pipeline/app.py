@@ -159,11 +159,12 @@ def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: f
     """Commit what is left, write what is derived, and judge."""
     ledger, output = opened.ledger, opened.output
     ledger.commit(everything=True)
+    untried = opened.left()
     ledger.restrict(None)
     left = opened.left()
     totals = write_derived(output, opened.tasks, ledger, left)
     chosen = to_do if wish.choice else None
-    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats, chosen)
+    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats, chosen, untried)
     if exit_code == 0 and left == 0 and ledger.retryable() == 0:
         mark_complete(output, totals, left)
     folders = [output.data(name) for name in opened.tasks]
@@ -178,10 +179,11 @@ def _judge(
     stop: Stop,
     stats: Stats,
     chosen: int | None,
+    untried: int,
 ) -> tuple[int, str]:
     """Exit code and the sentence that goes with it, worst news first."""
-    if stop.draining and left:
-        return 75, f"Stopped early; every answer is kept, {left:,} questions are left. Run the same command again."
+    if stop.draining and untried:
+        return 75, f"Stopped early; every answer is kept, {untried:,} questions are left. Run the same command again."
     if too_many := too_many_failed(config, totals):
         return 3, too_many
     if chosen is not None:

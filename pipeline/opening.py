@@ -29,6 +29,8 @@ from pipeline.manifests.unit import Unit
 from pipeline.storage.http import AiohttpTransport
 
 log = structlog.get_logger()
+_COLUMNS = {"kind", "labels"}
+"""Settings that decide which columns an answer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,23 @@ def open_output(
             segment=segment,
             effect="what stands behind the damage is asked again; the file is kept, move it away",
         )
+    try:
+        return _plan_on(output, tasks, ledger, plan, units, (old, new), choice)
+    except BaseException:
+        ledger.abandon()
+        raise
+
+
+def _plan_on(
+    output: Output,
+    tasks: Mapping[str, OpenTask],
+    ledger: OutputLedger,
+    plan: Plan,
+    units: Sequence[Unit],
+    records: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
+    choice: Choice | None,
+) -> Opened:
+    """Grow the plan to today's manifest, and let the ledger know what is to do."""
     ledger.check(plan.shards)
     selection = None
     if choice is not None:
@@ -91,8 +110,8 @@ def open_output(
     if is_outdated(plan, units, list(tasks), reopened):
         output.take_back_success()  # before the plan says that there is more to do
     plan = grow_plan(plan, units, list(tasks), ledger, output.scratch, reopened)
-    _log_opened(plan, units, schemas)
-    output.record_config(merge_fingerprints(old, new))
+    _log_opened(plan, units, ledger.schemas)
+    output.record_config(merge_fingerprints(*records))
     ledger.plan(plan.active, plan.retired, plan.moved)
     if selection is not None:
         ledger.restrict(_followed(selection, plan.moved))
@@ -103,6 +122,10 @@ def _mind_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any], output:
     """Refuse settings that differ from those of earlier answers, unless somebody wants that."""
     changes = changed_settings(old, new) if old is not None else {}
     if accept:
+        fixed = [(task, name) for task, settings in changes.items() for name in settings if name in _COLUMNS]
+        if fixed:
+            fixed_by = f"the columns of {output.root}, which are fixed. Choose a new run.output."
+            raise ConfigError([f"tasks.{task}: {name} decides {fixed_by}" for task, name in fixed])
         for task, settings in changes.items():
             log.warning("output.change_accepted", task=task, settings=settings, effect="earlier answers stay")
     elif changes:

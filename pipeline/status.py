@@ -171,7 +171,9 @@ def _sentences(status: Status) -> Iterator[str]:
         "working": f"Being worked on by {status.holder}",
         "held": f"Held by {status.holder}",
         "complete": "Complete",
-        "finished": "Finished, with failures that the next run tries again",
+        "finished": "Finished; failures that may pass are tried again by the next run"
+        if status.retryable
+        else "Finished, but without _SUCCESS: more rows failed than allowed, or a kill came first; run again to see",
         "stopped": "Not finished and nobody works on it: run the same command again",
     }[status.state]
     yield f"{status.output}: {finished:,} of {status.planned:,} questions are finished{share}, {status.left:,} left."

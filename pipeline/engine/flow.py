@@ -225,6 +225,7 @@ class Flow:
             self._crowded = anyio.Event()
             if self._parts.ledger.unsynced():
                 self._stats.safe = await run_sync(self._parts.ledger.sync)
+                self._mind_trouble()
 
     def _journal(self, frame: Frame) -> None:
         self._parts.ledger.append(frame)

@@ -14,7 +14,7 @@ from pipeline.core.errors import LedgerError
 from pipeline.core.types import Life, Move, Outcome, RowId, Shard, Spent
 from pipeline.ledger import parts
 from pipeline.ledger.output import Output
-from pipeline.ledger.reading import RecentTables, outcome_of
+from pipeline.ledger.reading import RecentTables, as_written, outcome_of
 from pipeline.ledger.schema import TaskSchema
 from pipeline.ledger.standing import Standing
 
@@ -197,7 +197,9 @@ class Book:
         if path is None and row.ordinal in standing.failed and standing.snapshot is not None:
             path = standing.snapshot.path
         values = self._tables.row(path, row.ordinal) if path is not None else None
-        return outcome_of(row.task, standing.schema, values) if values is not None else None
+        if values is None:
+            return None
+        return outcome_of(row.task, as_written(standing.schema, list(values)), values)
 
     def totals(self) -> dict[str, dict[str, dict[str, float]]]:
         """By task, over the life of the output: totals of `data`, of `failures` and, for what is between, `pending`.

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -41,24 +42,45 @@ _NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLIT
 log = structlog.get_logger()
 
 
+class DamagedIndexError(LedgerError):
+    """The file is no index any more."""
+
+
 class QuestionIndex:
     """The file `path`. May be used from several threads, one at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open it, or begin anew when there is none that can be read. Raises LedgerError."""
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open it, or begin anew when it is damaged. Raises LedgerError."""
         make_folder(path.parent)
         self.path = path
         self._guard = threading.Lock()
         try:
+            self._connection = self._look_into() if read_only else self._open()
+        except sqlite3.DatabaseError as error:
+            failure = self._failure(error)
+            if read_only or not isinstance(failure, DamagedIndexError):
+                raise failure from None
+            self._begin_anew(error)
+
+    def begin_anew(self, failure: DamagedIndexError) -> None:
+        """Throw it away: what it knew is read from the committed files again. Raises LedgerError."""
+        self._connection.close()
+        self._begin_anew(failure)
+
+    def _begin_anew(self, because: Exception) -> None:
+        log.warning("index.rebuilt", because=str(because), index=str(self.path))
+        for ending in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+        try:
             self._connection = self._open()
         except sqlite3.DatabaseError as error:
-            log.warning("index.rebuilt", because=str(error), index=str(path))
-            for ending in ("", "-wal", "-shm"):
-                path.with_name(path.name + ending).unlink(missing_ok=True)
-            try:
-                self._connection = self._open()
-            except sqlite3.DatabaseError as again:
-                raise self._failure(again) from None
+            raise self._failure(error) from None
+
+    def _look_into(self) -> sqlite3.Connection:
+        # Nobody else writes, the output's lock is held; without a log nothing has to be written to read it.
+        log_there = self.path.with_name(f"{self.path.name}-wal").exists()
+        address = f"file:{quote(str(self.path))}?mode=ro{'' if log_there else '&immutable=1'}"
+        return sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
@@ -103,8 +125,13 @@ class QuestionIndex:
         self._write([("INSERT OR REPLACE INTO parts VALUES (?, ?)", [(task, name) for name in names])])
 
     def add_snapshot(self, task: str, name: str, entries: Iterable[Entry]) -> None:
-        """Cover a failure snapshot; an answer found for the same question stands. Raises LedgerError."""
+        """Cover a failure snapshot; what is known of the same question stands. Raises LedgerError."""
         questions = "INSERT OR IGNORE INTO questions VALUES (?, ?, ?, ?)"
+        self._add(questions, "INSERT OR REPLACE INTO snapshots VALUES (?, ?)", task, name, entries)
+
+    def add_failures(self, task: str, name: str, entries: Iterable[Entry]) -> None:
+        """Cover a snapshot just written: its questions were asked, so nothing better was known. Raises LedgerError."""
+        questions = "INSERT OR REPLACE INTO questions VALUES (?, ?, ?, ?)"
         self._add(questions, "INSERT OR REPLACE INTO snapshots VALUES (?, ?)", task, name, entries)
 
     def forget_snapshots(self, task: str, names: Iterable[str]) -> None:
@@ -141,7 +168,13 @@ class QuestionIndex:
                 raise self._failure(error) from None
 
     def _failure(self, error: sqlite3.Error) -> LedgerError:
-        if error.sqlite_errorname in _NO_ROOM:
+        name = getattr(error, "sqlite_errorname", "")  # errors of the module itself have none
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return DamagedIndexError(
+                f"The index of questions {self.path} is damaged: {error}. Delete it and run the same command again; it "
+                "is built anew from the answers."
+            )
+        if name in _NO_ROOM:
             return DiskFullError(
                 f"The disk is full, or a size limit is reached ({error}): {self.path} could not be written. Every "
                 "answer acknowledged so far is kept. Free some space and run the same command again."

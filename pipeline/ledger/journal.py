@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 from pyroaring import BitMap
 
-from pipeline.core.errors import LedgerError
+from pipeline.core.errors import DiskFullError, LedgerError
 from pipeline.core.types import Frame, RowId
 from pipeline.ledger.frames import Replay, encode, replay
 from pipeline.ledger.segment import Segment, SegmentRecord
@@ -82,7 +82,8 @@ class Journal:
         When it fitted only after room was made or into a new segment, `trouble` says why that was needed.
         """
         data = encode(frame)
-        if self._segment is not None and self._segment.size + len(data) > self._segment_bytes:
+        segment = self._segment  # read once: a sync that fails takes it away
+        if segment is not None and segment.size + len(data) > self._segment_bytes:
             self._end_segment()
         try:
             with self._guard:
@@ -185,6 +186,9 @@ class Journal:
         """A sync failed: write what it was to save again, from memory, into a new segment. Raises LedgerError."""
         with self._guard:
             failure = write_error(error, self._path(self._number))
+            if isinstance(failure, DiskFullError):  # some file systems find out only now
+                self._make_room()
+                self.trouble = self.trouble or failure
             frames, self._unsynced = self._unsynced, []
             if self._segment is not None:
                 self._segment.close()

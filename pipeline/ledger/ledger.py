@@ -100,6 +100,11 @@ class OutputLedger(Book):
         self._twins.failed(standing.task, standing.snapshot, failures)
         self.journal.settle(standing.task, standing.shard, gone)
 
+    def abandon(self) -> None:
+        """Opening came to nothing: give back what is held and leave every file as it is."""
+        self._twins.close()
+        self._reserve.give_up()
+
     def close(self) -> None:
         """Sync and close the journal; segments whose rows are all committed are deleted. Raises LedgerError."""
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,22 @@ def outcome_of(task: str, schema: TaskSchema, row: Mapping[str, Any]) -> Outcome
 
 
 def stored_outcomes(task: str, schema: TaskSchema, path: Path) -> Iterator[Outcome]:
-    """Every row of a committed file, with the columns that the file has. Raises LedgerError.
+    """Every row of a committed file, with the columns that the file has. Raises LedgerError."""
+    for batch in parts.read_batches(path, _AT_ONCE):
+        written = as_written(schema, batch.schema.names)
+        for row in batch.to_pylist():
+            yield outcome_of(task, written, row)
+
+
+def as_written(schema: TaskSchema, names: Sequence[str]) -> TaskSchema:
+    """The schema for a file with these columns.
 
     It may be of an earlier version, in which the task had other answer columns and kept ones therefore other names:
     kept columns come last, answer columns stand between the row's identity and its envelope.
     """
-    for batch in parts.read_batches(path, _AT_ONCE):
-        names = batch.schema.names
-        kept = names[len(names) - len(schema.kept_names) :]
-        answers = tuple(names[names.index("uri") + 1 : names.index("raw_text")])
-        as_written = replace(schema, answers=answers, kept_names=dict(zip(schema.kept_names, kept, strict=True)))
-        for row in batch.to_pylist():
-            yield outcome_of(task, as_written, row)
+    kept = names[len(names) - len(schema.kept_names) :]
+    answers = tuple(names[names.index("uri") + 1 : names.index("raw_text")])
+    return replace(schema, answers=answers, kept_names=dict(zip(schema.kept_names, kept, strict=True)))
 
 
 class RecentTables:

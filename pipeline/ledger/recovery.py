@@ -58,12 +58,16 @@ def open_ledger(
     """
     output.clear_scratch()
     ledger = OutputLedger(output, schemas, run_id, in_flight=in_flight)
-    ledger.take_moves(moves)
-    ledger.tidy(lambda files: log.info("index.building", files=files, index=str(output.index)))
-    restoration = Restoration(ledger, settler)
-    recovery = restoration.run(ledger.journal.replay())
-    for task, shard, ordinals in restoration.stale():
-        ledger.journal.settle(task, shard, ordinals)
+    try:
+        ledger.take_moves(moves)
+        ledger.tidy(lambda files: log.info("index.building", files=files, index=str(output.index)))
+        restoration = Restoration(ledger, settler)
+        recovery = restoration.run(ledger.journal.replay())
+        for task, shard, ordinals in restoration.stale():
+            ledger.journal.settle(task, shard, ordinals)
+    except BaseException:
+        ledger.abandon()
+        raise
     return ledger, recovery
 
 
@@ -77,7 +81,7 @@ def read_book(
     book = Book(output, schemas)
     book.take_moves(moves)
     if output.index.exists():
-        twins = Twins(output.index, book)
+        twins = Twins(output.index, book, read_only=True)
         try:
             twins.check()
         finally:

@@ -182,12 +182,13 @@ class Standing:
         if self.snapshot:
             tables.append(_without(parts.read_table(self.snapshot.path), gone))
         table = pa.concat_tables(tables).sort_by("ordinal")
-        superseded, self.snapshot = self.snapshot, None
+        superseded, written = self.snapshot, None
         if table.num_rows:
             generation = superseded.number + 1 if superseded else 1
             path = parts.snapshot_path(self.failure_folder, self.shard, generation)
             self.totals[path.name] = dict(parts.write(table, path, scratch, run_id).totals)
-            self.snapshot = parts.Part(self.shard, generation, path)
+            written = parts.Part(self.shard, generation, path)
+        self.snapshot = written  # only now: what could not be written is written again, over the same predecessor
         if superseded:
             superseded.path.unlink()
             del self.totals[superseded.path.name]

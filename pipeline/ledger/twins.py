@@ -10,7 +10,7 @@ from pipeline.core.errors import LedgerError
 from pipeline.core.types import Failure, Outcome, Row, RowId
 from pipeline.ledger import parts
 from pipeline.ledger.book import Book
-from pipeline.ledger.index import Entry, QuestionIndex, digested
+from pipeline.ledger.index import DamagedIndexError, Entry, QuestionIndex, digested
 from pipeline.storage.buckets import Buckets
 
 
@@ -21,9 +21,9 @@ class Twins:
     is never anybody's leader. `guard` keeps a snapshot from being replaced while it is read.
     """
 
-    def __init__(self, index: Path, book: Book) -> None:
+    def __init__(self, index: Path, book: Book, *, read_only: bool = False) -> None:
         self.guard = threading.Lock()
-        self._index = QuestionIndex(index)
+        self._index = QuestionIndex(index, read_only=read_only)
         self._book = book
         self._waiting: dict[tuple[str, str], RowId] = {}
 
@@ -52,7 +52,7 @@ class Twins:
     def failed(self, task: str, snapshot: parts.Part | None, failures: Sequence[Failure]) -> None:
         """These failures, just written, stand in the snapshot. Raises LedgerError."""
         if snapshot is not None and failures:
-            self._index.add_snapshot(task, snapshot.path.name, _entries(failures))
+            self._index.add_failures(task, snapshot.path.name, _entries(failures))
             self._forget(failures)
 
     def check(self) -> None:
@@ -70,8 +70,15 @@ class Twins:
     def cover(self, warn: Callable[[int], None]) -> None:
         """Bring the index up to what is committed; `warn` is told how many files that takes.
 
-        Raises LedgerError when a part that was there is gone.
+        An index that cannot be read is built again. Raises LedgerError when a part that was there is gone.
         """
+        try:
+            self._cover(warn)
+        except DamagedIndexError as damage:
+            self._index.begin_anew(damage)
+            self._cover(warn)
+
+    def _cover(self, warn: Callable[[int], None]) -> None:
         self.check()
         for task in self._book.schemas:
             standings = [standing for (name, _), standing in self._book.standings.items() if name == task]

@@ -154,3 +154,14 @@ def test_a_change_that_is_accepted_keeps_the_answers_and_asks_the_rest(
     assert job.run().code == 0, "what was accepted is the output's setting from now on"
     assert fake_server.total == 8
     assert job.command("verify").code == 0
+
+
+def test_a_change_of_the_columns_cannot_be_accepted(new_job: NewJob, fake_server: FakeServer) -> None:
+    job = new_job(2, tasks=[{"kind": "moderate"}])
+    assert job.run().code == 0
+    job.tasks = [{"kind": "moderate", "labels": ["spam"]}]
+    write_pictures(job.folder / "pictures", 3)
+    ended = job.run("--accept-change")
+    assert ended.code == 2
+    assert "labels decides the columns" in ended.errors[0]
+    assert fake_server.total == 2

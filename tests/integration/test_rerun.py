@@ -170,6 +170,24 @@ def test_a_rerun_that_is_killed_keeps_its_answers_and_touches_nothing_else(
     assert job.command("verify").code == 0
 
 
+def test_a_rerun_that_is_stopped_is_not_done(new_job: NewJob, fake_server: FakeServer) -> None:
+    import signal
+
+    from tests.integration.command import COMMAND, Running
+
+    job = troubled(new_job(12, limits={"concurrency": 1}), fake_server)
+    fake_server.script = scripts.delayed(scripts.caption(), 0.5)
+    since = fake_server.total
+    with Running([*COMMAND, "rerun", str(job.out), "--kind", "refusal", "--kind", "http_5xx"]) as running:
+        until(lambda: fake_server.total == since + 1, "the first call")
+        running.signal(signal.SIGTERM)
+        ended = running.end()
+    assert ended.code == 75, ended.stdout
+    assert "questions are left" in ended.stdout
+    assert not (job.out / "_SUCCESS").exists()
+    assert len(job.failures()) == 6, "one has an answer, the others stand as they stood"
+
+
 def told(ended: Ended, code: int, *words: str) -> None:
     assert ended.code == code, ended.stderr
     assert "Traceback" not in ended.stderr

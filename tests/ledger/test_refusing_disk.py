@@ -229,3 +229,21 @@ def open_descriptors(folder: Path) -> list[str]:
         except FileNotFoundError:
             continue
     return [link for link in links if link.startswith(str(folder))]
+
+
+def test_a_full_disk_that_shows_at_the_sync_gets_the_reserve_and_stops_the_buying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room: list[bool] = []
+    journal = journal_in(tmp_path, make_room=lambda: room.append(True))
+    journal.append(answer(0))
+
+    def full(_: int) -> None:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    assert journal.sync() == 1
+    assert room == [True]
+    assert isinstance(journal.trouble, DiskFullError)
+    journal.close()

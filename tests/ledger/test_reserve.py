@@ -7,13 +7,15 @@ import os
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pipeline.core.errors import DiskFullError, LedgerError
 from pipeline.ledger import ledger as ledger_module
+from pipeline.ledger import parts
 from pipeline.ledger.reserve import LEAST_FREE, MOST_BYTES, Reserve
-from tests.ledger.world import Session, answer, answered
+from tests.ledger.world import Session, answer, answered, failed, failure_files, problem
 
 MIB = 1024 * 1024
 
@@ -147,3 +149,26 @@ def test_what_fits_nowhere_waits_journaled_for_the_next_run(tmp_path: Path, monk
     assert session.recovery.restored == 2
     session.end()
     assert len(answered(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("generations", [1, 2])
+def test_a_snapshot_that_did_not_fit_is_written_again_over_the_same_predecessor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generations: int
+) -> None:
+    session = Session(tmp_path)
+    for ordinal in range(generations):
+        session.receive(problem(ordinal, "not_found"))
+        session.ledger.commit(everything=True)
+    session.receive(problem(9, "refusal"))
+    write, reserve = parts.write, session.output.reserve
+
+    def refusing(*values: Any) -> object:
+        if reserve.exists():
+            raise DiskFullError("The disk is full")
+        return write(*values)
+
+    monkeypatch.setattr(parts, "write", refusing)
+    session.ledger.commit(everything=True)
+    session.end()
+    assert [row["ordinal"] for row in failed(tmp_path)] == [*range(generations), 9]
+    assert failure_files(tmp_path) == [f"shard-000001-{generations + 1:06}.parquet"]

@@ -12,7 +12,7 @@ import pytest
 from pyroaring import BitMap
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Failure, Frame, Row, RowId, Shard
+from pipeline.core.types import Failure, Frame, Move, Row, RowId, Shard
 from tests.ledger.world import PRICE, Session, answer, answered, failed, problem, segments
 
 ASKED, OTHER = "a" * 64, "b" * 64
@@ -264,3 +264,59 @@ def test_a_leader_stays_findable_when_a_copy_is_committed_before_it(tmp_path: Pa
     assert found is not None
     assert found.id.shard == 1
     session.end()
+
+
+def test_a_damaged_page_of_the_index_is_noticed_at_the_start(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    for ordinal in range(30):
+        session.receive(asking(answer(ordinal), question(ordinal)))
+    session.end()
+    path = tmp_path / "_run/index.sqlite"
+    content = bytearray(path.read_bytes())
+    content[4096:8192] = b"\xff" * 4096
+    path.write_bytes(content)
+    session = Session(tmp_path, run_id="run-2")
+    assert all(session.ledger.twin("caption", question(ordinal)) is not None for ordinal in range(30))
+    session.end()
+
+
+def test_an_index_that_cannot_be_opened_today_is_not_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Session(tmp_path).end()
+    before = (tmp_path / "_run/index.sqlite").read_bytes()
+
+    def refused(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", refused)
+        with pytest.raises(LedgerError, match="unable to open database file"):
+            Session(tmp_path)
+    assert (tmp_path / "_run/index.sqlite").read_bytes() == before
+
+
+def test_a_final_failure_at_a_new_place_is_found_there(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    session.receive(asking(problem(0, "refusal")))
+    session.end()
+    session = Session(tmp_path, run_id="run-2")
+    session.ledger.reopen({("caption", 1): BitMap([0])})
+    moves = [Move("caption", 1, 0, 2, 0, 1, 0, 0.0)]
+    session.ledger.plan([Shard(2, 1, "pictures")], [1], moves)
+    session.receive(asking(problem(0, "refusal", shard=2, attempts=2)))
+    session.ledger.commit(everything=True)
+    found = session.ledger.twin("caption", ASKED)
+    assert found is not None
+    assert found.id.shard == 2
+    session.end()
+
+
+def test_an_opening_that_comes_to_nothing_holds_no_space(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    session.receive(asking(answer(0)))
+    session.end()
+    (tmp_path / "data/caption/part-000001-000001.parquet").unlink()
+    with pytest.raises(LedgerError, match="is missing"):
+        Session(tmp_path)
+    assert not (tmp_path / "_run/reserve").exists()
