@@ -179,6 +179,8 @@ def points(*chosen: Point) -> Callable[[Job], Tally]:
         start = chosen[0].start
         if start == "journaled":  # nothing may keep a segment but the rows that are committed
             calm |= {"script": "tests.crash.scripts:calm", "fail_share": 0.0}
+        if start == "drained":
+            calm["script"] = "tests.crash.scripts:unwilling"
         with Trial(job.folder, job.seed, verify=job.verify, small=start != "journaled", **calm) as trial:
             trial.grow(40 if start in {"new", "drained"} else 16, 0.0 if start == "drained" else EQUAL)
             if start in {"done", "killed", "told"}:

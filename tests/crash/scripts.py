@@ -21,6 +21,11 @@ def stormy() -> Script:
     return sometimes(0.02, rate_limited(0.05), pictures, seed=3)
 
 
+def unwilling() -> Script:
+    """Two of five pictures are refused: wherever a run is stopped, there are failures before and after it."""
+    return for_some_pictures(0.4, _noted(refusal(), usable=False), calm())
+
+
 def for_some_pictures(share: float, odd: Script, usual: Script) -> Script:
     """An odd script for this share of the pictures, however often they are asked."""
 
