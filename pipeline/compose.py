@@ -20,7 +20,7 @@ from pipeline.config import Config, Manifest, Provider, Run
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import load_config, read_key
 from pipeline.core.errors import KINDS, ConfigError
-from pipeline.core.types import Answer, Column, Completion, FixedPrompt, PreparedImage, Prompt, Scalar
+from pipeline.core.types import Answer, Column, Completion, FixedPrompt, ImageContract, PreparedImage, Prompt, Scalar
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
@@ -42,13 +42,13 @@ class OpenTask:
 
     name: str
     fixed: FixedPrompt
-    max_side: int
+    contract: ImageContract
     definition: TaskDefinition
     context: tuple[str, ...]
 
-    def prompt(self, columns: Mapping[str, Scalar], image: PreparedImage) -> Prompt:
+    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
         """The question for one row."""
-        return lay_out(self.fixed, columns, self.context, (image,))
+        return lay_out(self.fixed, columns, self.context, images)
 
     def parse(self, completion: Completion) -> Answer:
         """The answer columns. Raises ItemError."""
@@ -111,8 +111,8 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
             seed=config.provider.seed,
             has_context=bool(task.context),
         )
-        max_side = config.images.max_side or definition.max_side
-        opened[task.folder] = OpenTask(task.folder, fixed, max_side, definition, task.context)
+        contract = ImageContract(config.images.max_side or definition.max_side)
+        opened[task.folder] = OpenTask(task.folder, fixed, contract, definition, task.context)
     return opened
 
 

@@ -15,6 +15,7 @@ from pipeline.core.types import (
     Completion,
     FixedPrompt,
     Frame,
+    ImageContract,
     Life,
     ManifestRow,
     Outcome,
@@ -52,8 +53,8 @@ class Fetcher(Protocol):
 class Preparer(Protocol):
     """From source bytes to the picture that is sent."""
 
-    def prepare(self, source: bytes, max_side: int) -> PreparedImage:
-        """Blocking, CPU-bound. Raises ItemError of stage prepare."""
+    def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
+        """The pages to send, in order, one at least. Blocking, CPU-bound. Raises ItemError of stage prepare."""
         ...
 
 
@@ -71,11 +72,11 @@ class Task(Protocol):
         ...
 
     @property
-    def max_side(self) -> int:
-        """Longest side of the picture sent, in pixels."""
+    def contract(self) -> ImageContract:
+        """How its pictures are sent."""
         ...
 
-    def prompt(self, columns: Mapping[str, Scalar], image: PreparedImage) -> Prompt:
+    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
         """The question for one row. Quick."""
         ...
 

@@ -60,8 +60,25 @@ class ManifestRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageContract:
+    """How a task wants its pictures sent.
+
+    `max_side` bounds the longest side in pixels, `max_tokens` what one picture may cost in tokens by the formula of the
+    model's `family`; None is no bound, or a family that is not known. `pages` "all" sends every page of a document.
+    """
+
+    max_side: int | None
+    max_tokens: int | None = None
+    family: str | None = None
+    pages: Literal["first", "all"] = "first"
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """The picture as it is sent: `width` x `height` of the upright source, `sent_width` x `sent_height` going out."""
+    """The picture as it is sent: `width` x `height` of the upright source, `sent_width` x `sent_height` going out.
+
+    `tokens` is what it is expected to cost by its model's formula, None where none is known.
+    """
 
     data: bytes
     mime: str
@@ -69,6 +86,7 @@ class PreparedImage:
     height: int
     sent_width: int
     sent_height: int
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.core.errors import ItemError
 from pipeline.core.ports import Budget, Fetcher, Hold, Ledger, Pacer, Preparer, Provider, Source, Task
-from pipeline.core.types import Facts, ManifestRow, Outcome, PreparedImage, Prompt, RowId
+from pipeline.core.types import Facts, ImageContract, ManifestRow, Outcome, PreparedImage, Prompt, RowId
 from pipeline.engine.followers import Followers
 
 
@@ -71,7 +71,7 @@ class Questions:
         """
         kept = {name: row.columns.get(name) for name in self._keep}
         source: bytes | None = None
-        images: dict[int, PreparedImage] = {}
+        prepared: dict[ImageContract, tuple[PreparedImage, ...]] = {}
         made: list[Question | Unasked | Shared] = []
         for name in tasks:
             task = self._parts.tasks[name]
@@ -83,10 +83,10 @@ class Questions:
                 if source is None:
                     source = self._parts.fetcher.fetch(row)
                 facts = replace(facts, image_sha256=hashlib.sha256(source).hexdigest())
-                if task.max_side not in images:
-                    images[task.max_side] = self._parts.preparer.prepare(source, task.max_side)
-                image = images[task.max_side]
-                prompt = task.prompt(row.columns, image)
+                if task.contract not in prepared:
+                    prepared[task.contract] = self._parts.preparer.prepare(source, task.contract)
+                images = prepared[task.contract]
+                prompt = task.prompt(row.columns, images)
                 body = self._parts.provider.render(prompt)
             except ItemError as error:
                 made.append(Unasked(row_id, facts, error))
@@ -95,15 +95,16 @@ class Questions:
             facts = replace(
                 facts,
                 request_sha256=question,
-                width=image.width,
-                height=image.height,
-                sent_width=image.sent_width,
-                sent_height=image.sent_height,
+                width=images[0].width,
+                height=images[0].height,
+                sent_width=images[0].sent_width,
+                sent_height=images[0].sent_height,
             )
             if not self._followers.claim(row_id, facts):
                 continue
             if leader := self._parts.ledger.twin(name, question):
                 made.append(Shared(row_id, facts, leader))
             else:
-                made.append(Question(row_id, facts, prompt, body, hold, len(body) + len(image.data)))
+                weight = len(body) + sum(len(image.data) for image in images)
+                made.append(Question(row_id, facts, prompt, body, hold, weight))
         return made

@@ -11,10 +11,11 @@ import io
 from PIL import ExifTags, Image, ImageFile
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import PreparedImage
+from pipeline.core.types import ImageContract, PreparedImage
 from pipeline.images.flatten import flattened
 from pipeline.images.inspect import opened
-from pipeline.images.pillow import DEFECTS, reading
+from pipeline.images.pillow import DEFECTS, MAX_PIXELS, reading
+from pipeline.images.rules import ServerRules
 
 _LOSSLESS = frozenset({"PNG", "GIF", "BMP", "TIFF", "PPM"})
 """Source formats whose edges JPEG would blur for the first time."""
@@ -41,21 +42,18 @@ _TURNS = {
 
 
 class ImagePreparer:
-    """The port `Preparer`; safe to use from several threads.
+    """The port `Preparer`; safe to use from several threads."""
 
-    `accepts` names the formats (Pillow's names) that the server takes as they are. `max_base64_bytes` bounds the
-    picture as sent, in base64 characters; None is no bound.
-    """
+    def __init__(self, rules: ServerRules) -> None:
+        self._accepts = rules.accepts
+        self._max_bytes = None if rules.max_base64_bytes is None else rules.max_base64_bytes // 4 * 3
 
-    def __init__(self, accepts: frozenset[str], max_base64_bytes: int | None) -> None:
-        self._accepts = accepts
-        self._max_bytes = None if max_base64_bytes is None else max_base64_bytes // 4 * 3
-
-    def prepare(self, source: bytes, max_side: int) -> PreparedImage:
-        """The picture with its longest side at most `max_side` pixels, never enlarged. Blocking, CPU-bound.
+    def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
+        """The picture as the contract wants it, never enlarged. Blocking, CPU-bound.
 
         Raises ItemError of stage prepare, and image_rejected when no encoding fits the byte limit.
         """
+        max_side = contract.max_side or MAX_PIXELS
         with opened(source) as picture:
             with reading():
                 orientation = _orientation(picture)
@@ -68,14 +66,7 @@ class ImagePreparer:
                 data, mime, sent = source, Image.MIME[picture.format or ""], (width, height)
             else:
                 data, mime, sent = self._encoded(drawn, lossless=picture.format in _LOSSLESS)
-        return PreparedImage(
-            data=data,
-            mime=mime,
-            width=width,
-            height=height,
-            sent_width=sent[0],
-            sent_height=sent[1],
-        )
+        return (PreparedImage(data, mime, width, height, *sent),)
 
     def _goes_as_it_is(self, picture: ImageFile.ImageFile, source: bytes, max_side: int, orientation: int) -> bool:
         """Whether `source` can be sent unchanged. If so it has been decoded once: servers take torn files silently."""

@@ -15,6 +15,7 @@ from pipeline.core.types import (
     Completion,
     FixedPrompt,
     Frame,
+    ImageContract,
     Life,
     ManifestRow,
     Outcome,
@@ -48,14 +49,14 @@ class FakeTask:
     """Answers `ok...` are usable; `cut` and `refusal` are what they say; `bug` is a bug of ours."""
 
     name: str
-    max_side: int = 64
+    contract: ImageContract = field(default_factory=lambda: ImageContract(64))
 
     @property
     def fixed(self) -> FixedPrompt:
         return fixed(self.name)
 
-    def prompt(self, columns: Mapping[str, Scalar], image: PreparedImage) -> Prompt:
-        return Prompt(self.fixed, None, (image,))
+    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
+        return Prompt(self.fixed, None, images)
 
     def parse(self, completion: Completion) -> Answer:
         if completion.text in {"cut", "refusal"}:
@@ -108,13 +109,13 @@ class FakeFetcher:
 @dataclass
 class FakePreparer:
     broken: set[str] = field(default_factory=set)
-    prepared: list[tuple[str, int]] = field(default_factory=list)
+    prepared: list[tuple[str, int | None]] = field(default_factory=list)
 
-    def prepare(self, source: bytes, max_side: int) -> PreparedImage:
-        self.prepared.append((source.decode(), max_side))
+    def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
+        self.prepared.append((source.decode(), contract.max_side))
         if source.decode() in self.broken:
             raise ItemError("truncated", "the file ends early")
-        return PreparedImage(source, "image/jpeg", 64, 48, 32, 24)
+        return (PreparedImage(source, "image/jpeg", 64, 48, 32, 24),)
 
 
 Script = Callable[[str, int], "Reply | Exception"]
@@ -293,7 +294,7 @@ class World:
             source=self.source,
             fetcher=self.fetcher,
             preparer=self.preparer,
-            tasks={name: FakeTask(name, sides.get(name, 64)) for name in self.tasks},
+            tasks={name: FakeTask(name, ImageContract(sides.get(name, 64))) for name in self.tasks},
             provider=self.provider,
             pacer=self.pacer,
             budget=self.budget,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from pipeline.core.errors import ItemError, ManifestError, ServerError
-from pipeline.core.types import Failure, Row
+from pipeline.core.types import Failure, ImageContract, Row
 from tests.engine.fakes import PRICE, FakeFetcher, FakePreparer, FakeProvider, FakeSource, World, ok, status
 from tests.support.virtual_time import run_virtual
 
@@ -94,13 +95,9 @@ def test_rows_that_cannot_be_asked_become_failures_of_every_task_and_cost_nothin
 
 def test_a_request_over_the_servers_limits_fails_its_row_only() -> None:
     class Preparer(FakePreparer):
-        def prepare(self, source: bytes, max_side: int):  # type: ignore[no-untyped-def]
-            image = super().prepare(source, max_side)
-            return image if source != b"1-0" else type(image)(b"unrenderable", *self._rest(image))
-
-        @staticmethod
-        def _rest(image):  # type: ignore[no-untyped-def]
-            return image.mime, image.width, image.height, image.sent_width, image.sent_height
+        def prepare(self, source: bytes, contract: ImageContract):  # type: ignore[no-untyped-def]
+            (image,) = super().prepare(source, contract)
+            return (image if source != b"1-0" else replace(image, data=b"unrenderable"),)
 
     world = World(FakeSource({1: 3}), preparer=Preparer())
     run_virtual(world.flow().run)

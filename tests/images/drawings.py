@@ -7,9 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.core.types import PreparedImage
+from pipeline.core.types import ImageContract, PreparedImage
 from pipeline.images.pillow import reading
 from pipeline.images.prepare import ImagePreparer
+from pipeline.images.rules import ServerRules
 
 JPEG_PNG = frozenset({"JPEG", "PNG"})
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -55,7 +56,14 @@ def turned(orientation: int) -> Image.Exif:
 
 
 def prepare(source: bytes, max_side: int = 1024, accepts: frozenset[str] = JPEG_PNG) -> PreparedImage:
-    return ImagePreparer(accepts, None).prepare(source, max_side)
+    return prepare_within(source, max_side, accepts, None)
+
+
+def prepare_within(
+    source: bytes, max_side: int, accepts: frozenset[str], max_base64_bytes: int | None
+) -> PreparedImage:
+    (image,) = ImagePreparer(ServerRules(accepts, max_base64_bytes)).prepare(source, ImageContract(max_side))
+    return image
 
 
 def near(found: object, wanted: tuple[int, int, int], tolerance: int = 12) -> bool:

@@ -14,8 +14,7 @@ from PIL import BmpImagePlugin, Image, ImageChops
 from pipeline.core.errors import ItemError
 from pipeline.core.types import PreparedImage
 from pipeline.images.pillow import FORMATS
-from pipeline.images.prepare import ImagePreparer
-from tests.images.drawings import JPEG_PNG, corners, decoded, encoded, photo, prepare, turned
+from tests.images.drawings import JPEG_PNG, corners, decoded, encoded, photo, prepare, prepare_within, turned
 
 WHOLE = {
     "JPEG": encoded(photo(80, 60), "JPEG"),
@@ -40,7 +39,7 @@ KINDS = {"unreadable", "truncated", "not_an_image", "unsupported_format", "too_m
 
 def _outcome(source: bytes, accepts: frozenset[str], max_side: int) -> PreparedImage | ItemError:
     try:
-        return ImagePreparer(accepts, None).prepare(source, max_side)
+        return prepare_within(source, max_side, accepts, None)
     except ItemError as caught:
         error = caught
     assert error.kind in KINDS

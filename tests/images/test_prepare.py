@@ -11,8 +11,19 @@ from PIL import Image, ImageChops, ImageDraw, JpegImagePlugin
 
 from pipeline.core.errors import ItemError
 from pipeline.images.pillow import FORMATS
-from pipeline.images.prepare import ImagePreparer
-from tests.images.drawings import BLUE, RED, assert_corners, corners, decoded, encoded, near, photo, prepare, turned
+from tests.images.drawings import (
+    BLUE,
+    RED,
+    assert_corners,
+    corners,
+    decoded,
+    encoded,
+    near,
+    photo,
+    prepare,
+    prepare_within,
+    turned,
+)
 
 UNDO: dict[int, Callable[[Image.Image], Image.Image]] = {
     1: lambda p: p.copy(),
@@ -196,10 +207,10 @@ def test_many_pictures_at_once_in_threads() -> None:
 
 def test_the_byte_limit_lowers_quality_first_and_size_only_then() -> None:
     source = encoded(photo(400, 300), "JPEG", quality=98)
-    before = ImagePreparer(frozenset(), None).prepare(source, 1024)
+    before = prepare_within(source, 1024, frozenset(), None)
     sizes = []
     for limit in (len(before.data), 12_000, 6_000, 2_500):
-        image = ImagePreparer(frozenset({"JPEG"}), limit).prepare(source, 1024)
+        image = prepare_within(source, 1024, frozenset({"JPEG"}), limit)
         assert 4 * -(-len(image.data) // 3) <= limit, "base64 characters"
         decoded(image)
         sizes.append(image.sent_width)
@@ -207,12 +218,12 @@ def test_the_byte_limit_lowers_quality_first_and_size_only_then() -> None:
     assert sizes[0] == 400
     assert sizes[-1] < 400
     with pytest.raises(ItemError) as caught:
-        ImagePreparer(frozenset(), 400).prepare(source, 1024)
+        prepare_within(source, 1024, frozenset(), 400)
     assert caught.value.kind == "image_rejected"
 
 
 def test_a_source_just_over_the_limit_is_not_passed_through() -> None:
     source = encoded(photo(400, 300), "JPEG", quality=98)
     exact = 4 * -(-len(source) // 3)
-    assert ImagePreparer(frozenset({"JPEG"}), exact).prepare(source, 1024).data == source
-    assert ImagePreparer(frozenset({"JPEG"}), exact - 1).prepare(source, 1024).data != source
+    assert prepare_within(source, 1024, frozenset({"JPEG"}), exact).data == source
+    assert prepare_within(source, 1024, frozenset({"JPEG"}), exact - 1).data != source
