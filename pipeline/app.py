@@ -110,7 +110,8 @@ async def _work(
     settings = Settings(
         run_id=run_id,
         concurrency=config.limits.concurrency,
-        threads=os.cpu_count() or 2,
+        threads=len(os.sched_getaffinity(0)),
+        chunk_bytes=min(2**20, config.limits.bytes_in_flight // 64),
         repairs=config.retry.repairs,
         limit=wish.limit,
         keep=config.manifest.keep,

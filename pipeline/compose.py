@@ -32,6 +32,9 @@ from pipeline.providers.usage import Prices
 from pipeline.storage.http import AiohttpTransport
 from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
 
+_PAGES = Column("pages", "int")
+"""The one answer column that the model does not say."""
+
 REQUEST_SECONDS = 600.0
 """How long one request may take in all: a page of dense text on a busy server takes minutes."""
 
@@ -50,9 +53,10 @@ class OpenTask:
         """The question for one row."""
         return lay_out(self.fixed, columns, self.context, images)
 
-    def parse(self, completion: Completion) -> Answer:
-        """The answer columns. Raises ItemError."""
-        return self.definition.parse(completion)
+    def parse(self, completion: Completion, pages: int | None) -> Answer:
+        """The answer columns, for a picture of so many pages. Raises ItemError."""
+        answer = self.definition.parse(completion)
+        return {**answer, "pages": pages} if _PAGES in self.definition.columns else answer
 
 
 def read_config(path: Path, overrides: Sequence[str]) -> Config:

@@ -53,6 +53,13 @@ class Fetcher(Protocol):
 class Preparer(Protocol):
     """From source bytes to the picture that is sent."""
 
+    def weigh(self, source: bytes, contract: ImageContract) -> int:
+        """Bytes that preparing it will hold at its peak, decoded pixels and what comes out. Quick: by the header.
+
+        Raises ItemError of stage prepare.
+        """
+        ...
+
     def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
         """The pages to send, in order, one at least. Blocking, CPU-bound. Raises ItemError of stage prepare."""
         ...
@@ -80,8 +87,8 @@ class Task(Protocol):
         """The question for one row. Quick."""
         ...
 
-    def parse(self, completion: Completion) -> Answer:
-        """The answer columns. Quick. Raises ItemError of stage parse."""
+    def parse(self, completion: Completion, pages: int | None) -> Answer:
+        """The answer columns, for a picture of so many pages. Quick. Raises ItemError of stage parse."""
         ...
 
 
@@ -144,6 +151,10 @@ class Pacer(Protocol):
 class Hold(Protocol):
     """Bytes of the budget held by one picture."""
 
+    async def grow(self, weight: int) -> None:
+        """Wait until at least `weight` bytes are held; goes before those who hold nothing yet."""
+        ...
+
     def resize(self, weight: int) -> None:
         """Hold `weight` bytes from now on; never waits."""
         ...
@@ -154,7 +165,7 @@ class Hold(Protocol):
 
 
 class Budget(Protocol):
-    """Bytes in flight: raw and encoded pictures between fetch and answer."""
+    """Bytes in flight: raw, decoded and encoded pictures between fetch and answer."""
 
     async def take(self, weight: int) -> Hold:
         """Wait, first come first served, until `weight` bytes are free; a picture larger than all goes alone."""

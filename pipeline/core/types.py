@@ -148,7 +148,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a row before it is asked; goes into every frame, so that recovery needs no manifest."""
+    """What is known of a row before it is asked; goes into every frame, so that recovery needs no manifest.
+
+    Sizes are those of the first page sent, `image_tokens_expected` is the sum over all `pages` by the model's formula.
+    """
 
     key: str
     uri: str
@@ -161,6 +164,8 @@ class Facts:
     height: int | None = None
     sent_width: int | None = None
     sent_height: int | None = None
+    pages: int | None = None
+    image_tokens_expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

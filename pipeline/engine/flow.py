@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -25,7 +25,7 @@ from pipeline.core.types import Frame, ManifestRow, Outcome
 from pipeline.engine.calls import Calls
 from pipeline.engine.events import Events
 from pipeline.engine.followers import Follower, Followers
-from pipeline.engine.questions import Parts, Question, Questions, Shared
+from pipeline.engine.questions import Parts, Question, Questions, Shared, Wanted
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.settle import Settler
 from pipeline.engine.shutdown import Stop
@@ -33,6 +33,8 @@ from pipeline.engine.stats import Stats
 
 SCAN_CHUNK = 256
 """Rows read per hop into a thread."""
+PREPARE_CHUNK = 16
+"""Small pictures fetched and prepared per hop: a hop costs as much as one of them."""
 SYNC_SECONDS = 0.05
 SYNC_FRAMES = 256
 """A group sync brings at most so much time, or so many frames, to the disk at once."""
@@ -45,16 +47,14 @@ class Settings:
     run_id: str
     concurrency: int = 16
     threads: int = 2
+    chunk_bytes: int = 2**20
+    """Pictures that go through a thread together have no more bytes than this, unless there is only one."""
     repairs: int = 1
     limit: int | None = None
     keep: tuple[str, ...] = ()
     proven: bool = False
     """Whether the output already holds an answer, got with this configuration."""
     policy: RetryPolicy = field(default_factory=RetryPolicy)
-
-
-Wanted = tuple[ManifestRow, tuple[str, ...]]
-"""A row and the tasks still to be asked of it."""
 
 
 class Flow:
@@ -124,48 +124,49 @@ class Flow:
         self, questions: MemoryObjectSendStream[Question], finished: MemoryObjectSendStream[Outcome]
     ) -> None:
         async with anyio.create_task_group() as intake:
-            rows_in, rows_out = anyio.create_memory_object_stream[Wanted](self._settings.threads)
+            rows_in, rows_out = anyio.create_memory_object_stream[list[Wanted]](self._settings.threads)
             async with rows_out:
                 for _ in range(2 * self._settings.threads):
                     intake.start_soon(self._prepare, rows_out.clone(), questions.clone(), finished.clone())
             intake.start_soon(self._scan, rows_in)
 
-    async def _scan(self, rows: MemoryObjectSendStream[Wanted]) -> None:
-        ledger, sent = self._parts.ledger, 0
-        async with rows:
+    async def _scan(self, chunks: MemoryObjectSendStream[list[Wanted]]) -> None:
+        ledger, left = self._parts.ledger, self._settings.limit
+        async with chunks:
             for shard in self._parts.source.shards:
                 if ledger.left(shard) == 0:
                     continue
                 scanned = self._parts.source.scan(shard)
                 try:
-                    while chunk := await run_sync(_chunk, scanned):
-                        for row in chunk:
-                            tasks = ledger.outstanding(shard, row.ordinal)
-                            if tasks and sent == self._settings.limit:
-                                return
-                            if tasks:
-                                await rows.send((row, tasks))
-                                sent += 1
+                    while rows := await run_sync(_chunk, scanned):
+                        wanted = [(row, tasks) for row in rows if (tasks := ledger.outstanding(shard, row.ordinal))]
+                        for chunk in _small_chunks(wanted[:left], self._settings.chunk_bytes):
+                            await chunks.send(chunk)
+                        if left is not None and (left := left - len(wanted)) <= 0:
+                            return
                 except ManifestError as error:
                     self._stop.fail(error)
                     return
 
     async def _prepare(
         self,
-        rows: MemoryObjectReceiveStream[Wanted],
+        chunks: MemoryObjectReceiveStream[list[Wanted]],
         questions: MemoryObjectSendStream[Question],
         finished: MemoryObjectSendStream[Outcome],
     ) -> None:
-        async with rows, questions, finished:
-            async for row, tasks in rows:
-                # The source once, and for each task about as much again once it is encoded.
-                weight = (row.size or 0) * (1 + len(tasks))
-                hold = await self._parts.budget.take(weight)
+        async with chunks, questions, finished:
+            async for chunk in chunks:
+                hold = await self._parts.budget.take(sum(_weight(row.size or 0, tasks) for row, tasks in chunk))
+                fetched = await run_sync(self._questions.fetch, chunk, limiter=self._threads)
+                # A thread decodes one picture after the other, so only the largest counts.
+                encoded = sum(_weight(len(item.source), item.tasks) for item in fetched)
+                await hold.grow(encoded + max(item.weight for item in fetched))
                 try:
-                    made = await run_sync(self._questions.make, row, tasks, hold, limiter=self._threads)
+                    made = await run_sync(self._questions.make, fetched, hold, limiter=self._threads)
                 except LedgerError as error:
                     self._stop.fail(error)  # nothing new can be looked up: what is on the wire still finishes
                     return
+                del fetched  # the sources are free before anybody waits for a worker
                 hold.resize(sum(item.weight for item in made if isinstance(item, Question)))
                 for item in made:
                     if isinstance(item, Question):
@@ -241,6 +242,26 @@ class Flow:
 
 def _chunk(scanned: Iterator[ManifestRow]) -> list[ManifestRow]:
     return list(islice(scanned, SCAN_CHUNK))
+
+
+def _weight(size: int, tasks: Sequence[str]) -> int:
+    """Bytes that a picture of `size` bytes holds: the source, and for each task about as much once it is encoded."""
+    return size * (1 + len(tasks))
+
+
+def _small_chunks(wanted: Sequence[Wanted], most: int) -> Iterator[list[Wanted]]:
+    """The same rows in lists worth a hop into a thread, of `most` bytes; a picture of unknown size goes alone."""
+    chunk: list[Wanted] = []
+    size = 0
+    for row, tasks in wanted:
+        more = most if row.size is None else row.size
+        if chunk and (len(chunk) == PREPARE_CHUNK or size + more > most):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((row, tasks))
+        size += more
+    if chunk:
+        yield chunk
 
 
 async def _hand_over(outcome: Outcome, finished: MemoryObjectSendStream[Outcome]) -> None:

@@ -63,7 +63,7 @@ class Settler:
             return Life(spent, life.unusable or self._failure(frame, problem, spent, unread), None, life.failed)
         spent = life.spent.plus(self.provider.cost(frame.facts.model, completion.usage), frame.attempts)
         try:
-            answer = task.parse(completion)
+            answer = task.parse(completion, frame.facts.pages)
         except ItemError as error:
             problem = Problem(error.kind, error.message, frame.status)
             failure = self._failure(frame, problem, spent, completion)
@@ -97,7 +97,7 @@ class Settler:
             return outcome
         completion = Completion(kept.raw_text, kept.finish_reason, None, kept.served_model, None, kept.usage)
         try:
-            answer = self.tasks[outcome.id.task].parse(completion)
+            answer = self.tasks[outcome.id.task].parse(completion, outcome.facts.pages)
         except ItemError as error:
             status = outcome.problem.http_status if isinstance(outcome, Failure) else None
             return Failure(outcome.id, outcome.facts, Problem(error.kind, error.message, status), kept)

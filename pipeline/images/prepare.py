@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageFile
 from pipeline.core.errors import ItemError
 from pipeline.core.types import ImageContract, PreparedImage
 from pipeline.images.flatten import flattened
-from pipeline.images.inspect import opened
+from pipeline.images.inspect import inspect, opened
 from pipeline.images.pillow import DEFECTS, MAX_PIXELS, reading
 from pipeline.images.rules import ServerRules
 
@@ -47,6 +47,12 @@ class ImagePreparer:
     def __init__(self, rules: ServerRules) -> None:
         self._accepts = rules.accepts
         self._max_bytes = None if rules.max_base64_bytes is None else rules.max_base64_bytes // 4 * 3
+
+    def weigh(self, source: bytes, contract: ImageContract) -> int:
+        """Bytes that preparing holds at its peak: Pillow's 4 a pixel. Raises ItemError of stage prepare."""
+        del contract
+        header = inspect(source)
+        return 4 * header.width * header.height
 
     def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
         """The picture as the contract wants it, never enlarged. Blocking, CPU-bound.

@@ -15,7 +15,7 @@ from pipeline.core.types import Envelope, Facts, Failure, Outcome, Problem, Row,
 from pipeline.ledger import parts
 from pipeline.ledger.schema import TaskSchema
 
-_FACTS = [item.name for item in fields(Facts) if item.name != "kept"]
+_FACTS = [item.name for item in fields(Facts) if item.name not in {"kept", "pages", "image_tokens_expected"}]
 _USAGE = [item.name for item in fields(Usage)]
 _ENVELOPE = [item.name for item in fields(Envelope) if item.name not in {"usage", "finished_at"}]
 _AT_ONCE = 500
@@ -26,7 +26,8 @@ def outcome_of(task: str, schema: TaskSchema, row: Mapping[str, Any]) -> Outcome
     """The outcome that a row of a part or, when it has a `kind`, of a snapshot was written from."""
     row_id = RowId(task, row["shard"], row["ordinal"])
     kept = {name: row[written] for name, written in schema.kept_names.items()}
-    facts = Facts(**{name: row[name] for name in _FACTS}, kept=kept)
+    pages = row["pages"] if "pages" in schema.answers and "kind" not in row else None
+    facts = Facts(**{name: row[name] for name in _FACTS}, kept=kept, pages=pages)
     envelope = Envelope(
         **{name: row[name] for name in _ENVELOPE},
         finished_at=row["finished_at"].timestamp(),

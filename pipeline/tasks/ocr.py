@@ -61,11 +61,11 @@ def _parse(completion: Completion) -> Answer:
         language = header[1].lower()
         text = unfenced(text[header.end() :])
     if language == "none":
-        return {"text": "", "language": None, "has_text": False, "pages": 1}
+        return {"text": "", "language": None, "has_text": False}
     text = _without_blank_ends(text)
     if not text:
         raise ItemError("empty", "the answer holds no text")
-    return {"text": text, "language": None if language == "und" else language, "has_text": True, "pages": 1}
+    return {"text": text, "language": None if language == "und" else language, "has_text": True}
 
 
 def _without_blank_ends(text: str) -> str:

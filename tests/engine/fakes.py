@@ -58,7 +58,7 @@ class FakeTask:
     def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
         return Prompt(self.fixed, None, images)
 
-    def parse(self, completion: Completion) -> Answer:
+    def parse(self, completion: Completion, pages: int | None) -> Answer:
         if completion.text in {"cut", "refusal"}:
             raise ItemError(completion.text, f"this is {completion.text}")
         if completion.text == "bug":
@@ -110,6 +110,9 @@ class FakeFetcher:
 class FakePreparer:
     broken: set[str] = field(default_factory=set)
     prepared: list[tuple[str, int | None]] = field(default_factory=list)
+
+    def weigh(self, source: bytes, contract: ImageContract) -> int:
+        return len(source)
 
     def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
         self.prepared.append((source.decode(), contract.max_side))

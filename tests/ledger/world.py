@@ -39,7 +39,7 @@ class EchoTask:
 
     fixed = None
 
-    def parse(self, completion: Completion) -> Answer:
+    def parse(self, completion: Completion, pages: int | None) -> Answer:
         if completion.text.startswith("?"):
             raise ItemError("cut", "the answer was cut")
         return {"caption": completion.text}
