@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import httpx
 from pydantic import ValidationError
 
 from pipeline import __version__
-from pipeline.config import Config, Manifest, Provider, Run
+from pipeline.checks import define, further_problems
+from pipeline.config import Config
 from pipeline.config import Task as TaskConfig
-from pipeline.config_file import load_config, read_key
+from pipeline.config_file import read_key
 from pipeline.core.errors import KINDS, ConfigError
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, ImageContract, PreparedImage, Prompt, Scalar
+from pipeline.images.tokens import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
@@ -30,7 +32,11 @@ from pipeline.providers.chat import ChatProvider
 from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.usage import Prices
 from pipeline.storage.http import AiohttpTransport
-from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
+from pipeline.tasks import TASKS, TaskDefinition
+
+LONGEST_ANSWER = 16_384
+"""Tokens that an answer about many pages may have unless a person says otherwise: most windows hold so many and the
+pages besides."""
 
 _PAGES = Column("pages", "int")
 """The one answer column that the model does not say."""
@@ -48,10 +54,14 @@ class OpenTask:
     contract: ImageContract
     definition: TaskDefinition
     context: tuple[str, ...]
+    grows: bool
 
     def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
         """The question for one row."""
-        return lay_out(self.fixed, columns, self.context, images)
+        fixed = self.fixed
+        if self.grows and len(images) > 1:
+            fixed = replace(fixed, max_tokens=min(fixed.max_tokens * len(images), LONGEST_ANSWER))
+        return lay_out(fixed, columns, self.context, images)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
         """The answer columns, for a picture of so many pages. Raises ItemError."""
@@ -59,51 +69,11 @@ class OpenTask:
         return {**answer, "pages": pages} if _PAGES in self.definition.columns else answer
 
 
-def read_config(path: Path, overrides: Sequence[str]) -> Config:
-    """The configuration, with everything checked that can be without starting. Raises ConfigError."""
-    return load_config(path, overrides, kinds=list(TASKS), dialects=list(DIALECTS), further=_further_problems)
-
-
-def _further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -> list[str]:
-    problems: list[str] = []
-    manifest, provider = sections.get("manifest"), sections.get("provider")
-    run = sections.get("run")
-    if isinstance(run, Run) and "://" in run.output:
-        problems.append("run.output: expected a folder; this version does not write to object stores")
-    path = manifest.path if isinstance(manifest, Manifest) else "."
-    if not any(letter in path for letter in "*?[") and not Path(path).exists():
-        problems.append(f"manifest.path: there is no file or folder {path} (here: {Path.cwd()})")
-    for task in tasks:
-        try:
-            if task.kind in TASKS:
-                _define(task, None)
-        except ValueError as error:
-            problems.append(f"tasks.{task.folder}: {error}")
-    if not isinstance(provider, Provider) or provider.dialect not in DIALECTS:
-        return problems
-    dialect = DIALECTS[provider.dialect]
-    problems += read_key(provider, dialect.api_key_env)[1]
-    if dialect.base_url is None and provider.base_url is None and dialect.name != "embedded":
-        problems.append(f"provider.base_url is missing: {dialect.name} has no address of its own")
-    for task in tasks:
-        if not (task.model or provider.model or dialect.name == "embedded"):
-            problems.append(f"tasks.{task.folder}: no model; set provider.model or the task's own")
-        if task.max_tokens and dialect.max_tokens_cap and task.max_tokens > dialect.max_tokens_cap:
-            problems.append(
-                f"tasks.{task.folder}.max_tokens: {dialect.name} answers at most {dialect.max_tokens_cap} tokens"
-            )
-    return problems
-
-
-def _define(task: TaskConfig, prompt: str | None) -> TaskDefinition:
-    return TASKS[task.kind](TaskOptions(prompt=prompt, labels=task.labels))
-
-
 def open_tasks(config: Config) -> dict[str, OpenTask]:
     """The configured tasks by name."""
     opened = {}
     for task in config.tasks:
-        definition = _define(task, config.prompt_of(task))
+        definition = define(task, config.prompt_of(task))
         fixed = fixed_prompt(
             task.folder,
             model=config.model_of(task),
@@ -114,10 +84,19 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
             temperature=config.provider.temperature,
             seed=config.provider.seed,
             has_context=bool(task.context),
+            all_pages=config.images.pages == "all",
         )
-        contract = ImageContract(config.images.max_side or definition.max_side)
-        opened[task.folder] = OpenTask(task.folder, fixed, contract, definition, task.context)
+        grows = definition.grows and task.max_tokens is None
+        contract = _contract(config, task, definition)
+        opened[task.folder] = OpenTask(task.folder, fixed, contract, definition, task.context, grows)
     return opened
+
+
+def _contract(config: Config, task: TaskConfig, definition: TaskDefinition) -> ImageContract:
+    images = config.images
+    by_task = definition.max_side if images.max_tokens is None else None
+    family = images.family or family_of(config.model_of(task))
+    return ImageContract(images.max_side or by_task, images.max_tokens, family, images.pages)
 
 
 def open_schemas(tasks: Mapping[str, OpenTask], kept: Sequence[Column]) -> dict[str, TaskSchema]:
@@ -195,7 +174,7 @@ def kept_config(output: Output, *, to_ask: bool) -> Config:
     if Path(started_in := record.get("started_in", "")).is_dir():
         os.chdir(started_in)
     sections = {name: getattr(config, name) for name in Config.model_fields}
-    if problems := _further_problems(sections, config.tasks):
+    if problems := further_problems(sections, config.tasks):
         raise ConfigError(problems)
     return config
 

@@ -59,9 +59,15 @@ class Manifest(Section):
 
 
 class Images(Section):
-    """How a picture is sent. `max_side` in pixels; None leaves it to the task."""
+    """How a picture is sent. `max_side` in pixels, `max_tokens` by the formula of the model's `family`.
+
+    With neither, the task's longest side counts; a family of None is told by the model's name.
+    """
 
     max_side: int | None = Field(None, ge=16, le=16384)
+    max_tokens: int | None = Field(None, ge=1, le=2**20)
+    family: str | None = None
+    pages: Literal["first", "all"] = "first"
 
 
 class Provider(Section):
@@ -154,4 +160,8 @@ class Config(Section):
             "temperature": self.provider.temperature,
             "seed": self.provider.seed,
             "max_side": self.images.max_side,
+            "image_max_tokens": self.images.max_tokens,
+            "family": self.images.family,
+            # None for what was the only way before there was a choice.
+            "pages": None if self.images.pages == "first" else self.images.pages,
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import opening
-from pipeline.compose import read_config
+from pipeline.checks import read_config
 from pipeline.core.types import Envelope, Facts, Failure, Move, Problem, RowId
 from pipeline.ledger.output import Output
 from pipeline.storage.http import AiohttpTransport

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -43,7 +43,7 @@ class Models:
         self._labeller, self._detector, self._moderator = Labeller(), open_detector(), Moderator()
         self._reader = Reader()
         self._lookers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="looker")
-        self._tasks: dict[str, Callable[[Picture, dict[str, Any]], str]] = {
+        self._tasks: dict[str, Callable[[Iterator[Picture], dict[str, Any]], str]] = {
             "embedded/tags": self._caption,
             "embedded/ocr": self._ocr,
             "embedded/moderate": self._moderate,
@@ -54,31 +54,39 @@ class Models:
         if not isinstance(request, dict):
             raise RequestError(400, "the body is not a JSON object")
         served = _served(request)
-        text, url = _parts(request)
-        content = self._lookers.submit(self._look, served, url, request).result()
+        text, urls = _parts(request)
+        content = self._lookers.submit(self._look, served, urls, request).result()
         return _completion(served, content, prompt_words=len(text.split()))
 
     def close(self) -> None:
         """Drops what is still queued; what is being looked at is finished."""
         self._lookers.shutdown(wait=False, cancel_futures=True)
 
-    def _look(self, served: str, url: str, request: dict[str, Any]) -> str:
+    def _look(self, served: str, urls: list[str], request: dict[str, Any]) -> str:
         try:
-            return self._tasks[served](open_picture(url), request)
+            # One page is decoded at a time.
+            return self._tasks[served]((open_picture(url) for url in urls), request)
         except PictureError as error:
             raise RequestError(400, str(error), "messages", "invalid_image") from error
 
-    def _caption(self, picture: Picture, _request: dict[str, Any]) -> str:
+    def _caption(self, pages: Iterator[Picture], _request: dict[str, Any]) -> str:
+        captions = [self._describe(page) for page in pages]
+        if len(captions) == 1:
+            return captions[0]
+        return "\n".join(f"Page {number}: {caption}" for number, caption in enumerate(captions, start=1))
+
+    def _describe(self, picture: Picture) -> str:
         objects = [found.name for found in self._detector.find(picture.upright)] if self._detector else []
         label = self._labeller.label(picture.upright)
         return compose(objects, label, main_colours(picture.upright), self._reader.read(picture.upright))
 
-    def _ocr(self, picture: Picture, _request: dict[str, Any]) -> str:
-        lines = self._reader.read(picture.upright).lines
-        return "\n".join(["language: und", "", *lines]) if lines else "language: none"
+    def _ocr(self, pages: Iterator[Picture], _request: dict[str, Any]) -> str:
+        read = ["\n".join(self._reader.read(page.upright).lines) for page in pages]
+        text = "\n\n".join(lines for lines in read if lines)
+        return f"language: und\n\n{text}" if text else "language: none"
 
-    def _moderate(self, picture: Picture, request: dict[str, Any]) -> str:
-        return verdict(self._moderator.score(picture.received), labels_asked(request))
+    def _moderate(self, pages: Iterator[Picture], request: dict[str, Any]) -> str:
+        return verdict(max(self._moderator.score(page.received) for page in pages), labels_asked(request))
 
 
 def _served(request: dict[str, Any]) -> str:
@@ -94,8 +102,8 @@ def _served(request: dict[str, Any]) -> str:
     return SERVED[model]
 
 
-def _parts(request: dict[str, Any]) -> tuple[str, str]:
-    """The text of all messages, and the URL of the one image."""
+def _parts(request: dict[str, Any]) -> tuple[str, list[str]]:
+    """The text of all messages, and the URLs of the images, one at least."""
     messages = request.get("messages")
     if not isinstance(messages, list):
         raise RequestError(400, "'messages' is missing or not a list", "messages")
@@ -108,10 +116,9 @@ def _parts(request: dict[str, Any]) -> tuple[str, str]:
             raise RequestError(400, "a message needs 'content': a string or a list of parts", "messages")
         for part in parts:
             _sort_part(part, texts, urls)
-    if len(urls) != 1:
-        found = "no image" if not urls else f"{len(urls)} images"
-        raise RequestError(400, f"the request holds {found}; this server looks at one image per request", "messages")
-    return "\n".join(texts), urls[0]
+    if not urls:
+        raise RequestError(400, "the request holds no image", "messages")
+    return "\n".join(texts), urls
 
 
 def _sort_part(part: object, texts: list[str], urls: list[str]) -> None:

@@ -18,6 +18,11 @@ CONTEXT_NOTICE = (
 )
 """Said once, in the fixed part, when the task quotes columns of its rows."""
 
+PAGES_NOTICE = (
+    "Several pictures are the pages of one document, in their order: answer once, for the whole document, page after page."
+)
+"""Said once, in the fixed part, when every page of a document is sent."""
+
 
 def fixed_prompt(
     task: str,
@@ -30,11 +35,15 @@ def fixed_prompt(
     temperature: float,
     seed: int | None,
     has_context: bool,
+    all_pages: bool = False,
 ) -> FixedPrompt:
-    """The fixed part of `task`. `max_tokens` bounds the answer; `has_context` adds `CONTEXT_NOTICE`.
+    """The fixed part of `task`. `max_tokens` bounds the answer.
 
-    The hash covers system, instructions (the notice included) and schema as JSON with sorted keys, in UTF-8.
+    `has_context` adds `CONTEXT_NOTICE`, `all_pages` `PAGES_NOTICE`. The hash covers system, instructions (the notices
+    included) and schema as JSON with sorted keys, in UTF-8.
     """
+    if all_pages:
+        instructions = f"{instructions}\n\n{PAGES_NOTICE}"
     if has_context:
         instructions = f"{instructions}\n\n{CONTEXT_NOTICE}"
     canonical = json.dumps(

@@ -62,6 +62,6 @@ DIALECTS: Final[dict[str, Dialect]] = {
         Dialect(name="vllm", base_url="http://127.0.0.1:8000/v1"),
         Dialect(name="llamacpp", base_url="http://127.0.0.1:8080/v1"),
         Dialect(name="generic"),
-        Dialect(name="embedded"),
+        Dialect(name="embedded", max_base64_bytes=64_000_000),
     )
 }

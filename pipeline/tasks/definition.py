@@ -21,7 +21,7 @@ class TaskOptions:
 class TaskDefinition:
     """One kind of question. `max_side` is in pixels, `max_tokens` bounds the answer.
 
-    `parse` is quick and raises ItemError of stage parse, or content_filter.
+    `grows` tells that the answer about a document is as long as the document has pages. `parse` is quick and raises ItemError of stage parse, or content_filter.
     """
 
     kind: str
@@ -32,6 +32,7 @@ class TaskDefinition:
     max_side: int
     max_tokens: int
     parse: Callable[[Completion], Answer]
+    grows: bool = False
 
 
 def instructions(default: str, options: TaskOptions, answer_format: str) -> str:

@@ -47,6 +47,7 @@ def ocr(options: TaskOptions) -> TaskDefinition:
         max_side=2048,
         max_tokens=3000,
         parse=_parse,
+        grows=True,
     )
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.compose import open_schemas, open_tasks, read_config
+from pipeline.checks import read_config
+from pipeline.compose import open_schemas, open_tasks
 from pipeline.core.types import Envelope, Facts, Row, RowId, Usage
 from pipeline.ledger import parts
 from pipeline.ledger.output import Output

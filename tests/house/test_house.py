@@ -137,7 +137,7 @@ def test_every_column_failure_kind_exit_code_and_target_is_documented() -> None:
 
 
 def test_every_dialect_and_configuration_is_valid_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.compose import read_config
+    from pipeline.checks import read_config
     from pipeline.providers.dialects import DIALECTS
 
     monkeypatch.chdir(ROOT)
