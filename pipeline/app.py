@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import anyio
@@ -44,7 +44,8 @@ log = structlog.get_logger()
 class Report:
     """How a run ended.
 
-    `requests` were made in this run, `shared` answers came from equal questions, `left` questions are still to do.
+    `requests` were made in this run, `shared` answers came from equal questions, `left` questions are still to do,
+    `image_tokens` is what pictures were expected to cost and did, by task and model.
     """
 
     exit_code: int
@@ -55,6 +56,7 @@ class Report:
     left: int
     seconds: float
     folders: Sequence[Path]
+    image_tokens: Sequence[Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,19 @@ async def _recorded(output: Output, run_id: str, concurrency: int, stats: Stats)
     try:
         yield
     finally:
-        record_end(output.runs, run_id, ended_at=time.time(), requests=stats.requests, in_vain=stats.in_vain)
+        record_end(
+            output.runs,
+            run_id,
+            ended_at=time.time(),
+            requests=stats.requests,
+            in_vain=stats.in_vain,
+            image_tokens=_learned(stats),
+        )
+
+
+def _learned(stats: Stats) -> list[dict[str, object]]:
+    records = stats.image_tokens.records()
+    return [{"task": task, "model": model, **asdict(record)} for (task, model), record in records.items()]
 
 
 def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: float, wish: Wish, to_do: int) -> Report:
@@ -170,7 +184,7 @@ def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: f
     if exit_code == 0 and left == 0 and ledger.retryable() == 0:
         mark_complete(output, totals, left)
     folders = [output.data(name) for name in opened.tasks]
-    return Report(exit_code, message, totals, stats.requests, stats.shared, left, seconds, folders)
+    return Report(exit_code, message, totals, stats.requests, stats.shared, left, seconds, folders, _learned(stats))
 
 
 def _judge(

@@ -9,7 +9,8 @@ from typing import Any
 from pipeline.config import Config, Images, Manifest, Provider, Run
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import load_config, read_key
-from pipeline.images.tokens import FAMILIES, family_of, smallest
+from pipeline.images.model_names import family_of
+from pipeline.images.tokens import FAMILIES, smallest
 from pipeline.providers.dialects import DIALECTS
 from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
 

@@ -62,10 +62,10 @@ def run(
     process: run the same command again.
     """
     from pipeline import app as application
-    from pipeline import compose
+    from pipeline import checks
 
     wish = application.Wish(limit, accept_change, None, for_machine=_set_up(verbose=verbose))
-    _carry_out(lambda: compose.read_config(config, overrides or []), wish)
+    _carry_out(lambda: checks.read_config(config, overrides or []), wish)
 
 
 @app.command()
@@ -222,12 +222,14 @@ def _show(report: Report) -> None:
     from rich.console import Console
 
     from pipeline.reporting.progress import duration
-    from pipeline.reporting.totals import print_totals
+    from pipeline.reporting.totals import image_token_lines, print_totals
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     print_totals(report.totals, console)
     shared = f", {report.shared:,} answers shared with equal questions" if report.shared else ""
     print(f"{report.requests:,} requests in {duration(report.seconds)}{shared}")
+    for line in image_token_lines(report.image_tokens):
+        print(line)
     for folder in report.folders:
         if folder.is_dir():
             print(f"data: {folder}")

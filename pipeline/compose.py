@@ -22,7 +22,7 @@ from pipeline.config import Task as TaskConfig
 from pipeline.config_file import read_key
 from pipeline.core.errors import KINDS, ConfigError
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, ImageContract, PreparedImage, Prompt, Scalar
-from pipeline.images.tokens import family_of
+from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pipeline.ledger.recovery import Restoration
 from pipeline.ledger.runs import Run, read_runs
 from pipeline.manifests.plan import load_plan
 from pipeline.reporting.progress import duration
-from pipeline.reporting.totals import TaskTotals, print_totals, read_totals
+from pipeline.reporting.totals import TaskTotals, image_token_lines, print_totals, read_totals
 from pipeline.storage.http import AiohttpTransport
 
 _TRIES = 5
@@ -54,6 +54,7 @@ class Status:
     in_vain: int
     in_vain_usd: float | None
     last_run: Run | None
+    image_tokens: Sequence[Mapping[str, object]]
     questions_a_second: float | None
     seconds_left: float | None
 
@@ -101,6 +102,7 @@ def _read(output: Output) -> Status:
         in_vain=in_vain,
         in_vain_usd=_estimate(in_vain, totals),
         last_run=runs[-1] if runs else None,
+        image_tokens=_newest(runs),
         questions_a_second=rate,
         seconds_left=seconds_left,
     )
@@ -134,6 +136,12 @@ def _pace(run: Run | None, left: int) -> tuple[float | None, float | None]:
     return done / elapsed, left * elapsed / done
 
 
+def _newest(runs: Sequence[Run]) -> list[Mapping[str, object]]:
+    """The last that was learned of the image tokens of each task and model."""
+    newest = {(record["task"], record["model"]): record for run in runs for record in run.image_tokens}
+    return list(newest.values())
+
+
 def _cost(totals: Mapping[str, TaskTotals]) -> float | None:
     known = [task.cost_usd for task in totals.values() if task.cost_usd is not None]
     return sum(known) if known else None
@@ -152,6 +160,8 @@ def print_status(status: Status, *, for_machine: bool) -> None:
         console.print(orjson.dumps(_figures(status)).decode(), markup=False)
         return
     print_totals(status.tasks, console)
+    for line in image_token_lines(status.image_tokens):
+        console.print(line, markup=False)
     for sentence in _sentences(status):
         console.print(sentence, markup=False)
 

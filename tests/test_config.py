@@ -56,6 +56,9 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("manifest", "key"): "id",
     ("manifest", "keep"): ("licence",),
     ("images", "max_side"): 512,
+    ("images", "max_tokens"): 800,
+    ("images", "family"): "qwen3-vl",
+    ("images", "pages"): "all",
     ("provider", "dialect"): "openai",
     ("provider", "base_url"): "http://localhost:1/v1",
     ("provider", "api_key_env"): "KEY",
@@ -121,6 +124,7 @@ def fingerprint(config: Config) -> dict[str, Any]:
 
 def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path) -> None:
     deciding = {"provider.model", "provider.temperature", "provider.seed", "images.max_side"}
+    deciding |= {"images.max_tokens", "images.family", "images.pages"}
     for (section, key), value in EXAMPLES.items():
         if section == "tasks" or f"{section}.{key}" in deciding:
             continue
@@ -143,6 +147,8 @@ def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path
         ("provider.temperature=0.5", "temperature"),
         ("provider.seed=3", "seed"),
         ("images.max_side=512", "max_side"),
+        ("images.family=qwen3-vl", "family"),
+        ("images.pages=all", "pages"),
     ],
 )
 def test_what_decides_an_answer_is_in_the_fingerprint(tmp_path: Path, override: str, changed: str) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pipeline.core.types import Failure, Outcome
+from pipeline.engine.learning import TokenLearner
 
 
 @dataclass(slots=True)
@@ -32,6 +33,8 @@ class Stats:
     cached_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    image_tokens: TokenLearner = field(default_factory=TokenLearner)
+    """What pictures were expected to cost, and what they cost."""
 
     def count(self, outcome: Outcome) -> None:
         """One more finished question."""
@@ -44,6 +47,9 @@ class Stats:
         self.cached_tokens += usage.cached_tokens or 0
         self.completion_tokens += usage.completion_tokens or 0
         self.cost_usd += outcome.envelope.cost_usd or 0.0
+        if outcome.envelope.dedup_of is None:
+            facts = outcome.facts
+            self.image_tokens.add(outcome.id.task, facts.model, facts.image_tokens_expected, usage)
 
     @property
     def finished(self) -> int:

@@ -7,6 +7,7 @@ was killed, and at most the calls that it had in flight were paid for in vain.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ class Run:
     ended_at: float | None = None
     requests: int | None = None
     in_vain: int = 0
+    image_tokens: Sequence[Mapping[str, object]] = ()
+    """By task and model, what pictures were expected to cost and what they cost."""
 
     @property
     def most_in_vain(self) -> int:
@@ -44,9 +47,18 @@ def record_start(path: Path, run: Run) -> None:
     _append(path, line)
 
 
-def record_end(path: Path, run_id: str, *, ended_at: float, requests: int, in_vain: int) -> None:
+def record_end(
+    path: Path,
+    run_id: str,
+    *,
+    ended_at: float,
+    requests: int,
+    in_vain: int,
+    image_tokens: Sequence[Mapping[str, object]] = (),
+) -> None:
     """The run has ended in order. Raises LedgerError."""
-    _append(path, {"run_id": run_id, "ended_at": ended_at, "requests": requests, "in_vain": in_vain})
+    line = {"run_id": run_id, "ended_at": ended_at, "requests": requests, "in_vain": in_vain}
+    _append(path, {**line, "image_tokens": image_tokens})
 
 
 def read_runs(path: Path) -> list[Run]:

@@ -18,9 +18,7 @@ CONTEXT_NOTICE = (
 )
 """Said once, in the fixed part, when the task quotes columns of its rows."""
 
-PAGES_NOTICE = (
-    "Several pictures are the pages of one document, in their order: answer once, for the whole document, page after page."
-)
+PAGES_NOTICE = "Several pictures are the pages of one document, in their order: answer for all of them, page by page."
 """Said once, in the fixed part, when every page of a document is sent."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +108,18 @@ def print_totals(totals: Mapping[str, TaskTotals], console: Console) -> None:
             kinds or "none",
         )
     console.print(table)
+
+
+def image_token_lines(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What pictures were expected to cost beside what the server counted, a line for each task and model."""
+    for record in records:
+        line = f"image tokens of {record['task']}: {record['estimated']:,} expected"
+        if record["counted"] is None:
+            yield f"{line}; {record['model']} does not count them apart from the text"
+            continue
+        how = "counted" if record["measured"] else "counted as far as the prompts tell"
+        factor = "" if record["scale"] is None else f": {record['scale']:.2f} of what was expected"
+        yield f"{line}, {record['counted']:,} {how} by {record['model']}{factor}"
 
 
 def _count(value: int | None) -> str:

@@ -21,7 +21,8 @@ class TaskOptions:
 class TaskDefinition:
     """One kind of question. `max_side` is in pixels, `max_tokens` bounds the answer.
 
-    `grows` tells that the answer about a document is as long as the document has pages. `parse` is quick and raises ItemError of stage parse, or content_filter.
+    `grows` tells that the answer about a document is as long as the document has pages. `parse` is quick; it raises
+    ItemError of stage parse, or content_filter.
     """
 
     kind: str
