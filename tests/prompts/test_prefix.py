@@ -46,6 +46,7 @@ def test_the_hash_of_these_words_never_changes() -> None:
         {"schema": None},
         {"schema": {"type": "object", "required": ["b"]}},
         {"has_context": True},
+        {"all_pages": True},
         {"system": "You write captions.Write one.", "instructions": ""},
     ],
 )
