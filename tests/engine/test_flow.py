@@ -187,6 +187,41 @@ def test_bytes_in_flight_are_bounded_and_all_given_back() -> None:
     assert len(world.ledger.committed) == 100
 
 
+def test_what_decoding_takes_is_held_before_it_is_taken() -> None:
+    held: list[int] = []
+
+    class Preparer(FakePreparer):
+        def weigh(self, source: bytes, contract: ImageContract) -> int:
+            return 600
+
+        def prepare(self, source: bytes, contract: ImageContract):  # type: ignore[no-untyped-def]
+            held.append(world.budget.held)
+            return super().prepare(source, contract)
+
+    settings = {"chunk_bytes": 10}
+    world = World(FakeSource({1: 40}, size=10), preparer=Preparer(), bytes_in_flight=1000, settings=settings)
+    run_virtual(world.flow().run)
+    assert len(held) == 40
+    assert min(held) >= 600
+    assert max(held) <= 1000, "one chunk is decoded at a time: two do not fit"
+    assert world.budget.held == 0
+
+
+def test_what_is_learned_of_image_tokens_comes_from_answers_that_were_paid_for() -> None:
+    class Preparer(FakePreparer):
+        def prepare(self, source: bytes, contract: ImageContract):  # type: ignore[no-untyped-def]
+            (image,) = super().prepare(source, contract)
+            return (replace(image, data=b"the same", tokens=8), replace(image, data=b"the same", tokens=9))
+
+    world = World(FakeSource({1: 5}), preparer=Preparer())
+    run_virtual(world.flow().run)
+    assert world.stats.shared == 4
+    records = world.stats.image_tokens.records()
+    assert list(records) == [("caption", "model-of-caption")]
+    record = records["caption", "model-of-caption"]
+    assert (record.answers, record.estimated, record.prompt_tokens) == (1, 17, 10)
+
+
 def test_bytes_are_given_back_when_preparing_fails() -> None:
     world = World(FakeSource({1: 30}), fetcher=FakeFetcher(broken={f"1-{n}" for n in range(30)}), bytes_in_flight=250)
     run_virtual(world.flow().run)

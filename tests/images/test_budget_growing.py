@@ -120,6 +120,13 @@ def test_a_cancelled_growth_changes_nothing_and_lets_the_next_through() -> None:
             idle.scope.cancel()
             await settle()
             assert (idle.held, other.held, budget.held) == (20, 20, 90)
+            other.grow(300)
+            worker.give_all()
+            await settle()
+            assert other.held == 20, "who has given up waiting works again"
+            idle.give_all()
+            await settle()
+            assert other.held == 300
 
     anyio.run(main)
 
