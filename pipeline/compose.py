@@ -21,7 +21,17 @@ from pipeline.config import Config
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import read_key
 from pipeline.core.errors import KINDS, ConfigError
-from pipeline.core.types import Answer, Column, Completion, FixedPrompt, ImageContract, PreparedImage, Prompt, Scalar
+from pipeline.core.types import (
+    Answer,
+    Column,
+    Completion,
+    FixedPrompt,
+    ImageContract,
+    LinkedImage,
+    PreparedImage,
+    Prompt,
+    Scalar,
+)
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
@@ -56,7 +66,7 @@ class OpenTask:
     context: tuple[str, ...]
     grows: bool
 
-    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
+    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         """The question for one row."""
         fixed = self.fixed
         if self.grows and len(images) > 1:

@@ -126,7 +126,8 @@ class ItemError(VlmBatchError):
 class CallError(ItemError):
     """One attempt failed. `retry_after` is what the server asked for, in seconds.
 
-    `reached` is False when no connection came about, so that nothing can have been billed.
+    `reached` is False when no connection came about, so that nothing can have been billed; `of_address` is True when
+    the server may have failed to fetch a picture from its address.
     """
 
     def __init__(
@@ -137,7 +138,9 @@ class CallError(ItemError):
         *,
         retry_after: float | None = None,
         reached: bool = True,
+        of_address: bool = False,
     ) -> None:
         super().__init__(kind, message, status)
         self.retry_after = retry_after
         self.reached = reached
+        self.of_address = of_address

@@ -6,17 +6,19 @@ thread, or plain functions that are quick enough for the event loop (said at eac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pipeline.core.errors import LedgerError
 from pipeline.core.types import (
     Answer,
     Completion,
+    Download,
     FixedPrompt,
     Frame,
     ImageContract,
     Life,
+    LinkedImage,
     ManifestRow,
     Outcome,
     PreparedImage,
@@ -47,6 +49,18 @@ class Fetcher(Protocol):
 
     def fetch(self, row: ManifestRow) -> bytes:
         """Blocking. Raises ItemError of stage fetch."""
+        ...
+
+
+class Web(Protocol):
+    """From an address to its picture."""
+
+    async def fetch(self, url: str, reserve: Callable[[int], Awaitable[None]]) -> Download:
+        """The picture. `reserve` waits until so many bytes may be held. Raises ItemError of stage fetch."""
+        ...
+
+    async def link(self, url: str) -> LinkedImage | None:
+        """The address, when the server that is asked may fetch it itself, else None."""
         ...
 
 
@@ -83,7 +97,7 @@ class Task(Protocol):
         """How its pictures are sent."""
         ...
 
-    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
+    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         """The question for one row. Quick."""
         ...
 

@@ -47,7 +47,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One planned picture. `path` and `size` (bytes) are None where scanning already found a `problem`."""
+    """One planned picture, at a `path` or, as it stands in the manifest with all its parameters, at a `url`.
+
+    Both are None where scanning already found a `problem`; `size` (bytes) is None where nobody knows it yet.
+    """
 
     shard: int
     ordinal: int
@@ -57,6 +60,37 @@ class ManifestRow:
     size: int | None = None
     columns: Mapping[str, Scalar] = field(default_factory=dict)
     problem: ItemError | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedImage:
+    """A picture that is sent by its address: the server fetches it. `shown` is the address without its secrets."""
+
+    url: str = field(repr=False)
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A picture from the web; `link` is set when the server that is asked could fetch it itself."""
+
+    data: bytes = field(repr=False)
+    link: LinkedImage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRule:
+    """What a server fetches itself: pictures of these media types, of at most `max_bytes`, come within `seconds`.
+
+    `redirects` tells that it follows them, `private` that it may stand where private addresses can be reached.
+    """
+
+    media_types: frozenset[str]
+    max_bytes: int
+    seconds: float
+    redirects: bool = False
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +145,7 @@ class Prompt:
 
     fixed: FixedPrompt
     context: str | None
-    images: tuple[PreparedImage, ...]
+    images: tuple[PreparedImage | LinkedImage, ...]
 
 
 @dataclass(frozen=True, slots=True)

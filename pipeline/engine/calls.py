@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import anyio
@@ -67,6 +67,7 @@ class Calls:
         pacer: Pacer,
         events: Events,
         shelve: Callable[[RowId, Life], None],
+        inline: Callable[[Question], Awaitable[Question]],
         policy: RetryPolicy,
         repairs: int,
         stop: Stop,
@@ -77,6 +78,7 @@ class Calls:
         self._pacer = pacer
         self._events = events
         self._shelve = shelve
+        self._inline = inline
         self._policy = policy
         self._repairs = repairs
         self._breaker = Breaker(patience_s=policy.total_seconds)
@@ -99,28 +101,19 @@ class Calls:
     async def _ask(self, question: Question, life: Life) -> tuple[Outcome | None, Life]:
         """The outcome, and where the question stands without one."""
         attempts = _Attempts(sent=life.spent.attempts, failed=life.failed)
-        body, repairs = question.body, 0
-        # Capped: a clock that was set back must not keep a row waiting for hours.
-        wait_s = min((life.next_try_at or 0.0) - self._events.now(), LONGEST_WAIT_S)
-        if wait_s > 0 and not await self._pause(anyio.sleep, wait_s):
+        repairs = 0
+        if not await self._pause(self._sleep_until, life.next_try_at or 0.0):
             return None, life
         while True:
             if life.spent.answers != repairs:
                 repairs = life.spent.answers
                 self._stats.repairs += 1
-                body = self._provider.render(question.prompt, repairs)
-            if not await self._pause(self._pacer.acquire, question.row):
-                return None, life
+                question = replace(question, body=self._provider.render(question.prompt, repairs))
             sent = attempts.sent
-            try:
-                tried = await self._try(question, body, attempts, life)
-                again_s = None if tried.error is None else self._judge(question.row, tried.error, attempts)
-            except ServerError as error:
-                # Before the slot is given back: nobody may go next with a request that cannot succeed.
-                self._stop.fail(error)
+            attempt = await self._attempt(question, attempts, life)
+            if attempt is None:
                 return None, life
-            finally:
-                self._pacer.release(question.row)
+            tried, again_s = attempt
             life = tried.life
             if tried.error is not None:
                 if again_s is None:
@@ -131,10 +124,37 @@ class Calls:
                     life = self._events.failed(
                         question.row, question.facts, tried.error, life, attempts.sent, attempts.failed, again_s
                     )
-                if not await self._pause(anyio.sleep, again_s):
+                try:
+                    again = await self._again(question, tried.error, again_s)
+                except ItemError as error:
+                    return self._events.ended(question.row, question.facts, error, life, attempts.sent), life
+                if again is None:
                     return None, life
+                question = again
             elif life.outcome is not None:
                 return life.outcome, life
+
+    async def _attempt(self, question: Question, attempts: _Attempts, life: Life) -> tuple[_Tried, float | None] | None:
+        """One request, and the seconds until the next (None: there is none). None when the run stops first."""
+        if not await self._pause(self._pacer.acquire, question.row):
+            return None
+        try:
+            tried = await self._try(question, attempts, life)
+            return tried, None if tried.error is None else self._judge(question, tried.error, attempts)
+        except ServerError as error:
+            # Before the slot is given back: nobody may go next with a request that cannot succeed.
+            self._stop.fail(error)
+            return None
+        finally:
+            self._pacer.release(question.row)
+
+    async def _again(self, question: Question, error: CallError, wait_s: float) -> Question | None:
+        """The question as it is asked next, once that may be; None when a drain came first. Raises ItemError."""
+        if not _is_unfetched(question, error):
+            return question if await self._pause(anyio.sleep, wait_s) else None
+        with self._stop.waiting() as waiting:
+            question = await self._inline(question)
+        return None if waiting.cancelled_caught else question
 
     def _withhold(self, question: Question, tried: _Tried, attempts: _Attempts) -> bool:
         """Keep a refusal back while no row was answered yet: should the run stop, its rows stay to do.
@@ -168,20 +188,25 @@ class Calls:
             raise AssertionError("only a failed attempt ends a question without an answer")
         return self._events.ended(question.row, question.facts, tried.error, tried.life, attempts, tried.body)
 
+    async def _sleep_until(self, unix_s: float) -> None:
+        # Capped: a clock that was set back must not keep a row waiting for hours.
+        if (wait_s := min(unix_s - self._events.now(), LONGEST_WAIT_S)) > 0:
+            await anyio.sleep(wait_s)
+
     async def _pause(self, wait: Callable[[Any], Awaitable[None]], argument: object) -> bool:
         """Wait with nothing in flight; False when a drain ended the wait."""
         with self._stop.waiting() as waiting:
             await wait(argument)
         return not waiting.cancelled_caught
 
-    async def _try(self, question: Question, body: bytes, attempts: _Attempts, life: Life) -> _Tried:
+    async def _try(self, question: Question, attempts: _Attempts, life: Life) -> _Tried:
         started = anyio.current_time()
         if attempts.first_at is None:
             attempts.first_at = started
         self._stats.requests += 1
         self._stats.in_flight += 1
         try:
-            reply = await self._provider.send(body)
+            reply = await self._provider.send(question.body)
         except CallError as error:
             self._stats.in_vain += error.reached
             return _Tried(life, error)
@@ -209,14 +234,19 @@ class Calls:
         self._breaker.answered()
         return _Tried(settled)
 
-    def _judge(self, row: RowId, error: CallError, attempts: _Attempts) -> float | None:
+    def _judge(self, question: Question, error: CallError, attempts: _Attempts) -> float | None:
         """Seconds until the next attempt, None when there is none. Raises ServerError.
 
-        A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead.
+        A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead. A server that
+        cannot fetch a picture from its address is well: it gets the picture itself, at once.
         """
+        if _is_unfetched(question, error):
+            attempts.sent += 1
+            self._pacer.answered()
+            return 0.0
         now = anyio.current_time()
         age_s = now - (attempts.first_at if attempts.first_at is not None else now)
-        if self._breaker.outage(row, error, now):
+        if self._breaker.outage(question.row, error, now):
             self._pacer.unreachable()
             return 0.0
         if error.meaning.error_class == "quota":
@@ -238,3 +268,8 @@ class Calls:
         wait_s = backoff(attempts.failed, error.retry_after, self._random)
         log.debug("call.retry_scheduled", kind=error.kind, status=error.status, failed=attempts.failed, wait_s=wait_s)
         return wait_s
+
+
+def _is_unfetched(question: Question, error: CallError) -> bool:
+    """Whether the server may have failed to fetch the picture that was sent by its address. Never after that."""
+    return question.linked is not None and error.of_address

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import anyio
@@ -25,7 +25,9 @@ from pipeline.core.types import Frame, ManifestRow, Outcome
 from pipeline.engine.calls import Calls
 from pipeline.engine.events import Events
 from pipeline.engine.followers import Follower, Followers
-from pipeline.engine.questions import Parts, Question, Questions, Shared, Wanted
+from pipeline.engine.parts import Parts
+from pipeline.engine.pictures import Pictures, Send, Wanted, held_by, small_chunks
+from pipeline.engine.questions import Question, Questions, Shared, weight
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.settle import Settler
 from pipeline.engine.shutdown import Stop
@@ -33,8 +35,6 @@ from pipeline.engine.stats import Stats
 
 SCAN_CHUNK = 256
 """Rows read per hop into a thread."""
-PREPARE_CHUNK = 16
-"""Small pictures fetched and prepared per hop: a hop costs as much as one of them."""
 SYNC_SECONDS = 0.05
 SYNC_FRAMES = 256
 """A group sync brings at most so much time, or so many frames, to the disk at once."""
@@ -51,6 +51,9 @@ class Settings:
     """Pictures that go through a thread together have no more bytes than this, unless there is only one."""
     repairs: int = 1
     limit: int | None = None
+    downloads: int = 0
+    """Pictures fetched from the web at once."""
+    send: Send = "inline"
     keep: tuple[str, ...] = ()
     proven: bool = False
     """Whether the output already holds an answer, got with this configuration."""
@@ -77,6 +80,7 @@ class Flow:
         self._threads = anyio.CapacityLimiter(settings.threads)
         self._crowded = anyio.Event()
         self._followers = Followers()
+        self._pictures = Pictures(parts, settings.send, self._threads)
         self._questions = Questions(parts, self._followers, settings.keep)
         settler = Settler(parts.tasks, parts.provider, settings.repairs, settings.policy.lifetime_attempts)
         self._events = Events(self._journal, settler, settings.run_id, wall_clock)
@@ -85,6 +89,7 @@ class Flow:
             pacer=parts.pacer,
             events=self._events,
             shelve=parts.ledger.shelve,
+            inline=self._inline,
             policy=settings.policy,
             repairs=settings.repairs,
             stop=stop,
@@ -126,7 +131,7 @@ class Flow:
         async with anyio.create_task_group() as intake:
             rows_in, rows_out = anyio.create_memory_object_stream[list[Wanted]](self._settings.threads)
             async with rows_out:
-                for _ in range(2 * self._settings.threads):
+                for _ in range(2 * self._settings.threads + self._settings.downloads):
                     intake.start_soon(self._prepare, rows_out.clone(), questions.clone(), finished.clone())
             intake.start_soon(self._scan, rows_in)
 
@@ -140,7 +145,7 @@ class Flow:
                 try:
                     while rows := await run_sync(_chunk, scanned):
                         wanted = [(row, tasks) for row in rows if (tasks := ledger.outstanding(shard, row.ordinal))]
-                        for chunk in _small_chunks(wanted[:left], self._settings.chunk_bytes):
+                        for chunk in small_chunks(wanted[:left], self._settings.chunk_bytes):
                             await chunks.send(chunk)
                         if left is not None and (left := left - len(wanted)) <= 0:
                             return
@@ -156,10 +161,10 @@ class Flow:
     ) -> None:
         async with chunks, questions, finished:
             async for chunk in chunks:
-                hold = await self._parts.budget.take(sum(_weight(row.size or 0, tasks) for row, tasks in chunk))
-                fetched = await run_sync(self._questions.fetch, chunk, limiter=self._threads)
+                hold = await self._parts.budget.take(sum(held_by(row.size or 0, tasks) for row, tasks in chunk))
+                fetched = await self._pictures.get(chunk, hold)
                 # A thread decodes one picture after the other, so only the largest counts.
-                encoded = sum(_weight(len(item.source), item.tasks) for item in fetched)
+                encoded = sum(held_by(len(item.source), item.tasks) for item in fetched)
                 await hold.grow(encoded + max(item.weight for item in fetched))
                 try:
                     made = await run_sync(self._questions.make, fetched, hold, limiter=self._threads)
@@ -167,7 +172,7 @@ class Flow:
                     self._stop.fail(error)  # nothing new can be looked up: what is on the wire still finishes
                     return
                 del fetched  # the sources are free before anybody waits for a worker
-                hold.resize(sum(item.weight for item in made if isinstance(item, Question)))
+                hold.resize(sum(item.lease.weight for item in made if isinstance(item, Question)))
                 for item in made:
                     if isinstance(item, Question):
                         await questions.send(item)
@@ -180,6 +185,25 @@ class Flow:
                         outcome = self._events.ended(item.row, item.facts, item.error, life, life.spent.attempts)
                     await _hand_over(outcome, finished)
 
+    async def _inline(self, question: Question) -> Question:
+        """The question with its picture in the body, for a server that cannot fetch it. Raises ItemError."""
+        if question.linked is None:
+            raise AssertionError("its picture is in the body already")
+        if question.facts.image_sha256 is not None:  # fetched before, and prepared
+            return replace(question, body=self._parts.provider.render(question.prompt), linked=None)
+        question.lease.take_over(await self._parts.budget.take(0), 0)
+        hold = question.lease.hold
+        try:
+            fetched = await self._pictures.download(question.linked, (question.row.task,), hold)
+            await hold.grow(held_by(len(fetched.source), fetched.tasks) + fetched.weight)
+            made = await run_sync(self._questions.inlined, question, fetched, limiter=self._threads)
+        except BaseException:
+            hold.resize(0)
+            raise
+        hold.resize(weight(made.body, made.prompt))
+        question.lease.take_over(hold, weight(made.body, made.prompt))
+        return made
+
     async def _ask(
         self, questions: MemoryObjectReceiveStream[Question], finished: MemoryObjectSendStream[Outcome]
     ) -> None:
@@ -188,7 +212,7 @@ class Flow:
                 try:
                     outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
                 finally:
-                    question.hold.give(question.weight)
+                    question.lease.end()
                 if outcome is not None:
                     await _hand_over(outcome, finished)
 
@@ -242,26 +266,6 @@ class Flow:
 
 def _chunk(scanned: Iterator[ManifestRow]) -> list[ManifestRow]:
     return list(islice(scanned, SCAN_CHUNK))
-
-
-def _weight(size: int, tasks: Sequence[str]) -> int:
-    """Bytes that a picture of `size` bytes holds: the source, and for each task about as much once it is encoded."""
-    return size * (1 + len(tasks))
-
-
-def _small_chunks(wanted: Sequence[Wanted], most: int) -> Iterator[list[Wanted]]:
-    """The same rows in lists worth a hop into a thread, of `most` bytes; a picture of unknown size goes alone."""
-    chunk: list[Wanted] = []
-    size = 0
-    for row, tasks in wanted:
-        more = most if row.size is None else row.size
-        if chunk and (len(chunk) == PREPARE_CHUNK or size + more > most):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append((row, tasks))
-        size += more
-    if chunk:
-        yield chunk
 
 
 async def _hand_over(outcome: Outcome, finished: MemoryObjectSendStream[Outcome]) -> None:

@@ -1,57 +1,50 @@
-"""From manifest rows to their questions: fetch once, prepare once per contract, render each task's request."""
+"""From fetched pictures to questions: prepare once per contract, render each task's request, ask equal ones once."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import ItemError
-from pipeline.core.ports import Budget, Fetcher, Hold, Ledger, Pacer, Preparer, Provider, Source, Task
+from pipeline.core.ports import Hold, Task
 from pipeline.core.types import Facts, ImageContract, ManifestRow, Outcome, PreparedImage, Prompt, RowId
 from pipeline.engine.followers import Followers
+from pipeline.engine.parts import Parts
+from pipeline.engine.pictures import Fetched
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything the flow is plugged into."""
+@dataclass(slots=True)
+class Lease:
+    """The bytes that one question holds until its call is over: `weight` of a hold that others may share."""
 
-    source: Source
-    fetcher: Fetcher
-    preparer: Preparer
-    tasks: Mapping[str, Task]
-    provider: Provider
-    pacer: Pacer
-    budget: Budget
-    ledger: Ledger
+    hold: Hold
+    weight: int
 
+    def end(self) -> None:
+        """Give them back; more than once does no harm."""
+        self.hold.give(self.weight)
+        self.weight = 0
 
-Wanted = tuple[ManifestRow, tuple[str, ...]]
-"""A row and the tasks still to be asked of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A row's picture, or why there is none to prepare. Preparing it holds `weight` bytes at its peak, source apart."""
-
-    row: ManifestRow
-    tasks: tuple[str, ...]
-    source: bytes = b""
-    sha256: str | None = None
-    weight: int = 0
-    error: ItemError | None = None
+    def take_over(self, hold: Hold, weight: int) -> None:
+        """Hold `weight` bytes of another hold from now on."""
+        self.end()
+        self.hold, self.weight = hold, weight
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One task asked of one prepared picture. `weight` bytes of `hold` are given back when the call is over."""
+    """One task asked of one prepared picture.
+
+    `linked` is the row whose picture the body names by its address, in case the server cannot fetch it.
+    """
 
     row: RowId
     facts: Facts
     prompt: Prompt
     body: bytes
-    hold: Hold
-    weight: int
+    lease: Lease
+    linked: ManifestRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +73,23 @@ class Questions:
         self._followers = followers
         self._keep = keep
 
-    def fetch(self, chunk: Sequence[Wanted]) -> list[Fetched]:
-        """The pictures of these rows, looked at but not decoded. Blocking; runs in a thread."""
-        return [self._fetch(row, tasks) for row, tasks in chunk]
-
-    def _fetch(self, row: ManifestRow, tasks: tuple[str, ...]) -> Fetched:
-        sha256: str | None = None
-        try:
-            if row.problem is not None:
-                raise row.problem
-            source = self._parts.fetcher.fetch(row)
-            sha256 = hashlib.sha256(source).hexdigest()
-            contracts = {self._parts.tasks[name].contract for name in tasks}
-            weight = max(self._parts.preparer.weigh(source, contract) for contract in contracts)
-        except ItemError as error:
-            return Fetched(row, tasks, sha256=sha256, error=error)
-        return Fetched(row, tasks, source, sha256, weight)
-
     def make(self, chunk: Sequence[Fetched], hold: Hold) -> list[Question | Unasked | Shared]:
         """What is to be done about these rows; nothing where an equal question is being asked already.
 
         Blocking; runs in a thread.
         """
         return [made for fetched in chunk for made in self._make(fetched, hold)]
+
+    def inlined(self, question: Question, fetched: Fetched) -> Question:
+        """The same question with its picture in the body. Blocking; runs in a thread. Raises ItemError."""
+        task = self._parts.tasks[question.row.task]
+        if fetched.error is not None:
+            raise fetched.error
+        images = self._parts.preparer.prepare(fetched.source, task.contract)
+        prompt = task.prompt(fetched.row.columns, images)
+        body = self._parts.provider.render(prompt)
+        facts = _with_images(replace(question.facts, image_sha256=fetched.sha256), images)
+        return replace(question, facts=facts, prompt=prompt, body=body, linked=None)
 
     def _make(self, fetched: Fetched, hold: Hold) -> list[Question | Unasked | Shared]:
         row = fetched.row
@@ -116,33 +103,63 @@ class Questions:
             try:
                 if fetched.error is not None:
                     raise fetched.error
-                if task.contract not in prepared:
-                    prepared[task.contract] = self._parts.preparer.prepare(fetched.source, task.contract)
-                images = prepared[task.contract]
-                prompt = task.prompt(row.columns, images)
-                body = self._parts.provider.render(prompt)
+                question = self._question(row_id, facts, task, fetched, prepared, hold)
             except ItemError as error:
                 made.append(Unasked(row_id, facts, error))
                 continue
-            question = hashlib.sha256(body).hexdigest()
-            facts = replace(
-                facts,
-                request_sha256=question,
-                width=images[0].width,
-                height=images[0].height,
-                sent_width=images[0].sent_width,
-                sent_height=images[0].sent_height,
-                pages=len(images),
-                image_tokens_expected=_sum(image.tokens for image in images),
-            )
-            if not self._followers.claim(row_id, facts):
+            if not self._followers.claim(row_id, question.facts):
                 continue
-            if leader := self._parts.ledger.twin(name, question):
-                made.append(Shared(row_id, facts, leader))
+            if leader := self._parts.ledger.twin(name, question.facts.request_sha256 or ""):
+                made.append(Shared(row_id, question.facts, leader))
             else:
-                weight = len(body) + sum(len(image.data) for image in images)
-                made.append(Question(row_id, facts, prompt, body, hold, weight))
+                made.append(question)
         return made
+
+    def _question(
+        self,
+        row_id: RowId,
+        facts: Facts,
+        task: Task,
+        fetched: Fetched,
+        prepared: dict[ImageContract, tuple[PreparedImage, ...]],
+        hold: Hold,
+    ) -> Question:
+        columns, link = fetched.row.columns, fetched.link
+        if link is not None and not fetched.source:
+            prompt = task.prompt(columns, (link,))
+            body = self._parts.provider.render(prompt)
+            # A signature changes from day to day and is no part of the question.
+            shown = self._parts.provider.render(task.prompt(columns, (replace(link, url=link.shown),)))
+            facts = replace(facts, request_sha256=hashlib.sha256(shown).hexdigest())
+            return Question(row_id, facts, prompt, body, Lease(hold, len(body)), linked=fetched.row)
+        if task.contract not in prepared:
+            prepared[task.contract] = self._parts.preparer.prepare(fetched.source, task.contract)
+        images = prepared[task.contract]
+        prompt = task.prompt(columns, images)
+        body = self._parts.provider.render(prompt)
+        facts = _with_images(replace(facts, request_sha256=hashlib.sha256(body).hexdigest()), images)
+        linked = None
+        if link is not None and [image.data for image in images] == [fetched.source]:
+            body, linked = self._parts.provider.render(task.prompt(columns, (link,))), fetched.row
+        return Question(row_id, facts, prompt, body, Lease(hold, weight(body, prompt)), linked)
+
+
+def weight(body: bytes, prompt: Prompt) -> int:
+    """Bytes that a question holds in memory: its body, and its pictures for the case that it is asked again."""
+    return len(body) + sum(len(image.data) for image in prompt.images if isinstance(image, PreparedImage))
+
+
+def _with_images(facts: Facts, images: Sequence[PreparedImage]) -> Facts:
+    first = images[0]
+    return replace(
+        facts,
+        width=first.width,
+        height=first.height,
+        sent_width=first.sent_width,
+        sent_height=first.sent_height,
+        pages=len(images),
+        image_tokens_expected=_sum(image.tokens for image in images),
+    )
 
 
 def _sum(tokens: Iterable[int | None]) -> int | None:

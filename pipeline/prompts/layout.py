@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from pipeline.core.types import FixedPrompt, PreparedImage, Prompt, Scalar
+from pipeline.core.types import FixedPrompt, LinkedImage, PreparedImage, Prompt, Scalar
 
 MAX_VALUE = 2000
 """Characters of one quoted value that are sent; the rest is cut off."""
@@ -18,7 +18,7 @@ def lay_out(
     fixed: FixedPrompt,
     columns: Mapping[str, Scalar],
     context: tuple[str, ...],
-    images: tuple[PreparedImage, ...],
+    images: tuple[PreparedImage | LinkedImage, ...],
 ) -> Prompt:
     """The question for one row. `context` names the columns to quote, in that order."""
     return Prompt(fixed, quoted(columns, context), images)

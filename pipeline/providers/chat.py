@@ -17,7 +17,7 @@ import orjson
 import pybase64
 
 from pipeline.core.errors import CallError, ConfigError, ItemError
-from pipeline.core.types import Completion, FixedPrompt, PreparedImage, Prompt, Reply, Usage
+from pipeline.core.types import Completion, FixedPrompt, LinkedImage, PreparedImage, Prompt, Reply, Usage
 from pipeline.providers import errors
 from pipeline.providers.complaint import complaint, described, fit, without_key
 from pipeline.providers.dialects import Dialect
@@ -103,16 +103,19 @@ class ChatProvider:
         if prompt.context is not None:
             parts += (b',{"type":"text","text":', quoted(prompt.context), b"}")
         for image in prompt.images:
+            if isinstance(image, LinkedImage):
+                parts += (b',{"type":"image_url","image_url":{"url":', quoted(image.url), b"}}")
+                continue
             parts += (b',{"type":"image_url","image_url":{"url":"data:', image.mime.encode(), b";base64,")
             parts += (pybase64.b64encode(image.data), b'"}}')
         parts.append(tail)
         return b"".join(parts)
 
-    def _check(self, images: tuple[PreparedImage, ...]) -> None:
+    def _check(self, images: tuple[PreparedImage | LinkedImage, ...]) -> None:
         name, most, longest = self._dialect.name, self._dialect.max_images, self._dialect.max_base64_bytes
         if most is not None and len(images) > most:
             raise ItemError("image_rejected", f"{len(images)} pictures in one request; {name} takes {most}")
-        encoded = sum((len(image.data) + 2) // 3 * 4 for image in images)
+        encoded = sum((len(image.data) + 2) // 3 * 4 for image in images if isinstance(image, PreparedImage))
         if longest is not None and encoded >= longest:
             raise ItemError(
                 "image_rejected", f"{encoded:,} base64 characters of pictures; {name} takes under {longest:,}"

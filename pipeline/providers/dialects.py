@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from pipeline.core.types import Scalar
+from pipeline.core.types import FetchRule, Scalar
 
 SAFE_FORMATS: Final = frozenset({"JPEG", "PNG"})
 """Read by every server tried. WebP fails on llama.cpp and is not on Fireworks' list; TIFF and BMP fail on OpenAI."""
@@ -19,7 +19,8 @@ class Dialect:
 
     `accepts` holds Pillow's names of the picture formats that are sent as they are; `max_base64_bytes` counts base64
     characters over all pictures of a request; `max_tokens_cap` bounds the answer, in tokens; `extra` are body fields
-    sent with every request. None: no limit, or nothing to choose by default.
+    sent with every request; `fetches` tells which pictures may be sent by their address. None: no limit, or nothing to
+    choose by default.
     """
 
     name: str
@@ -31,6 +32,11 @@ class Dialect:
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     max_tokens_cap: int | None = None
     extra: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
+    fetches: FetchRule | None = None
+
+
+def _media(names: str) -> frozenset[str]:
+    return frozenset(f"image/{name}" for name in names.split())
 
 
 DIALECTS: Final[dict[str, Dialect]] = {
@@ -47,6 +53,8 @@ DIALECTS: Final[dict[str, Dialect]] = {
             max_base64_bytes=10_000_000,
             max_tokens_cap=4096,
             extra=MappingProxyType({"context_length_exceeded_behavior": "error"}),
+            # The same pages: an address is fetched within 1.5 s and up to 5 MB; a redirect is reported to be refused.
+            fetches=FetchRule(_media("png jpeg gif bmp tiff x-portable-pixmap"), 5_000_000, 1.5),
         ),
         # developers.openai.com, guide "Images and vision", 2026-11-22: 1,500 images and 512 MB in a request. Reasoning
         # models refuse the older field max_tokens.
@@ -57,10 +65,25 @@ DIALECTS: Final[dict[str, Dialect]] = {
             max_images=1500,
             max_base64_bytes=512_000_000,
             max_tokens_field="max_completion_tokens",
+            # An animated GIF is refused and a header does not tell it from another. How long a fetch may take, and how
+            # large a picture may be, is not said; these are guesses on the safe side.
+            fetches=FetchRule(_media("png jpeg webp"), 20_000_000, 5.0, redirects=True),
         ),
         # The ports are those that `vllm serve` (0.33) and `llama-server` (2026) listen on unless told otherwise.
-        Dialect(name="vllm", base_url="http://127.0.0.1:8000/v1"),
-        Dialect(name="llamacpp", base_url="http://127.0.0.1:8080/v1"),
+        # vLLM fetches within 5 s (VLLM_IMAGE_FETCH_TIMEOUT) up to 256 MB and follows redirects; llama-server takes 10 s
+        # and 10 MB, and reads what stb_image does.
+        Dialect(
+            name="vllm",
+            base_url="http://127.0.0.1:8000/v1",
+            fetches=FetchRule(
+                _media("png jpeg gif webp bmp tiff avif"), 256_000_000, 5.0, redirects=True, private=True
+            ),
+        ),
+        Dialect(
+            name="llamacpp",
+            base_url="http://127.0.0.1:8080/v1",
+            fetches=FetchRule(_media("png jpeg gif bmp"), 10_000_000, 10.0, private=True),
+        ),
         Dialect(name="generic"),
         Dialect(name="embedded", max_base64_bytes=64_000_000),
     )

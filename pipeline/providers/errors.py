@@ -82,6 +82,11 @@ CONTEXT: Final = _words(
 )
 IMAGE_CODES: Final = frozenset({"invalid_image_format", "invalid_image_url", "invalid_image", "sanitizer_server_error"})
 IMAGE: Final = _words(r"images?|ImageFetchError|base64|incorrect padding|error while loading data")
+ADDRESS: Final = _words(
+    r"(?:image|media|picture)[_ ]?urls?|download(?:ing|ed)?|fetch(?:ing|ed)?|cannot connect to host|name or service"
+    r"|upstream status code|ImageFetchError"
+)
+"""Words about a picture that the server was to fetch itself: vLLM 0.33 and llama.cpp say them under a status of 500."""
 BROKEN_ANSWER: Final = _words(r"model produced output that does not match the expected")
 BROKEN_IMAGE: Final = _words(r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated")
 
@@ -107,8 +112,13 @@ def refusal(reply: Reply, asked: Asked) -> CallError | ServerError:
             fit(f" It redirects to {reply.headers['location']}.", asked.secret) if "location" in reply.headers else ""
         )
         return ServerError(f"{where} answered {status}: {text}.{target} {advice}")
+    kind = _kind(status, said)
     return CallError(
-        _kind(status, said), f"the server answered {status}: {text}", status, retry_after=retry_after(reply.headers)
+        kind,
+        f"the server answered {status}: {text}",
+        status,
+        retry_after=retry_after(reply.headers),
+        of_address=kind in {"image_rejected", "bad_request"} or bool(ADDRESS.search(said.message)),
     )
 
 

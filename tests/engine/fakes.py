@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
-from pipeline.core.errors import CallError, ItemError, LedgerError, ManifestError
+from pipeline.core.errors import CallError, ItemError, LedgerError
 from pipeline.core.types import (
     Answer,
     Completion,
@@ -17,7 +17,7 @@ from pipeline.core.types import (
     Frame,
     ImageContract,
     Life,
-    ManifestRow,
+    LinkedImage,
     Outcome,
     PreparedImage,
     Prompt,
@@ -30,12 +30,13 @@ from pipeline.core.types import (
     Usage,
 )
 from pipeline.engine.flow import Flow, Settings
-from pipeline.engine.questions import Parts
+from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 from pipeline.images.budget import ByteBudget
 from pipeline.pacing.admission import Admission
+from tests.engine.fake_rooms import FakeFetcher, FakePreparer, FakeSource, FakeWeb
 
 PRICE = 0.25
 
@@ -55,7 +56,7 @@ class FakeTask:
     def fixed(self) -> FixedPrompt:
         return fixed(self.name)
 
-    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage, ...]) -> Prompt:
+    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         return Prompt(self.fixed, None, images)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
@@ -64,61 +65,6 @@ class FakeTask:
         if completion.text == "bug":
             raise RuntimeError("a bug in the parser")
         return {"answer": completion.text}
-
-
-@dataclass
-class FakeSource:
-    """`rows` by shard number; `fails_at` raises ManifestError before that ordinal of any shard."""
-
-    rows: Mapping[int, int]
-    columns: Mapping[str, Scalar] = field(default_factory=dict)
-    size: int = 100
-    fails_at: int | None = None
-    problems: Mapping[int, ItemError] = field(default_factory=dict)
-    threads: set[int] = field(default_factory=set)
-    scanned: int = 0
-
-    @property
-    def shards(self) -> Sequence[Shard]:
-        return [Shard(number, count, "unit") for number, count in self.rows.items()]
-
-    def scan(self, shard: Shard) -> Iterator[ManifestRow]:
-        for ordinal in range(shard.rows):
-            self.threads.add(threading.get_ident())
-            if ordinal == self.fails_at:
-                raise ManifestError("the manifest broke")
-            self.scanned += 1
-            key = f"{shard.number}-{ordinal}"
-            yield ManifestRow(shard.number, ordinal, key, key, key, self.size, self.columns, self.problems.get(ordinal))
-
-
-@dataclass
-class FakeFetcher:
-    broken: set[str] = field(default_factory=set)
-    fetched: list[str] = field(default_factory=list)
-    threads: set[int] = field(default_factory=set)
-
-    def fetch(self, row: ManifestRow) -> bytes:
-        self.threads.add(threading.get_ident())
-        self.fetched.append(row.key)
-        if row.key in self.broken:
-            raise ItemError("not_found", f"there is no file {row.key}")
-        return row.key.encode()
-
-
-@dataclass
-class FakePreparer:
-    broken: set[str] = field(default_factory=set)
-    prepared: list[tuple[str, int | None]] = field(default_factory=list)
-
-    def weigh(self, source: bytes, contract: ImageContract) -> int:
-        return len(source)
-
-    def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
-        self.prepared.append((source.decode(), contract.max_side))
-        if source.decode() in self.broken:
-            raise ItemError("truncated", "the file ends early")
-        return (PreparedImage(source, "image/jpeg", 64, 48, 32, 24),)
 
 
 Script = Callable[[str, int], "Reply | Exception"]
@@ -147,7 +93,8 @@ class FakeProvider:
     widest: int = 0
 
     def render(self, prompt: Prompt, repair: int = 0) -> bytes:
-        key = prompt.images[0].data.decode()
+        first = prompt.images[0]
+        key = f"link:{first.url}" if isinstance(first, LinkedImage) else first.data.decode()
         if key == "unrenderable":
             raise ItemError("image_rejected", "too big for this server")
         return f"{prompt.fixed.task}/{key}{'+' * repair}".encode()
@@ -277,6 +224,7 @@ class World:
     tasks: tuple[str, ...] = ("caption",)
     provider: FakeProvider = field(default_factory=FakeProvider)
     fetcher: FakeFetcher = field(default_factory=FakeFetcher)
+    web: FakeWeb = field(default_factory=FakeWeb)
     preparer: FakePreparer = field(default_factory=FakePreparer)
     concurrency: int = 4
     bytes_in_flight: int = 10_000
@@ -296,6 +244,7 @@ class World:
         parts = Parts(
             source=self.source,
             fetcher=self.fetcher,
+            web=self.web,
             preparer=self.preparer,
             tasks={name: FakeTask(name, ImageContract(sides.get(name, 64))) for name in self.tasks},
             provider=self.provider,

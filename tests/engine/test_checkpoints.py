@@ -8,7 +8,8 @@ import pytest
 from pipeline.core.errors import CallError, DiskFullError, LedgerError
 from pipeline.core.types import Failure, Life, RowId, Spent
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy
-from tests.engine.fakes import FakeProvider, FakeSource, World, ok, status
+from tests.engine.fake_rooms import FakeSource
+from tests.engine.fakes import FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual
 
 ROW = RowId("caption", 1, 0)

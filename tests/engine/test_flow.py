@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.core.errors import ItemError, ManifestError, ServerError
 from pipeline.core.types import Failure, ImageContract, Row
-from tests.engine.fakes import PRICE, FakeFetcher, FakePreparer, FakeProvider, FakeSource, World, ok, status
+from tests.engine.fake_rooms import FakeFetcher, FakePreparer, FakeSource
+from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual
 
 

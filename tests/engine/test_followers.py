@@ -11,7 +11,8 @@ import pytest
 from pipeline.core.errors import CallError, ItemError
 from pipeline.core.types import Failure, ManifestRow, Row
 from pipeline.engine.retry import RetryPolicy
-from tests.engine.fakes import PRICE, FakeFetcher, FakeProvider, FakeSource, World, ok, status
+from tests.engine.fake_rooms import FakeFetcher, FakeSource
+from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual
 
 

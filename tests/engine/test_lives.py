@@ -7,7 +7,8 @@ import anyio
 from pipeline.core.errors import CallError
 from pipeline.core.types import Failure, Row, RowId
 from pipeline.engine.retry import RetryPolicy
-from tests.engine.fakes import PRICE, FakeProvider, FakeSource, World, ok, spent, status
+from tests.engine.fake_rooms import FakeSource
+from tests.engine.fakes import PRICE, FakeProvider, World, ok, spent, status
 from tests.support.virtual_time import run_virtual
 
 

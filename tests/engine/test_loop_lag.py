@@ -14,7 +14,8 @@ from PIL import Image
 from pipeline.core.types import ImageContract, ManifestRow
 from pipeline.images.prepare import ImagePreparer
 from pipeline.images.rules import ServerRules
-from tests.engine.fakes import FakeProvider, FakeSource, World
+from tests.engine.fake_rooms import FakeSource
+from tests.engine.fakes import FakeProvider, World
 
 TICK_S = 0.005
 

@@ -13,7 +13,8 @@ from pipeline.core.errors import CallError, ServerError
 from pipeline.core.types import Failure, Reply, Row, RowId
 from pipeline.engine.breaker import DOWN_AFTER, REFUSED_AFTER, Breaker
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
-from tests.engine.fakes import PRICE, FakeProvider, FakeSource, World, ok, status
+from tests.engine.fake_rooms import FakeSource
+from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual
 
 

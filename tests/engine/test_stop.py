@@ -14,7 +14,8 @@ from pipeline.core.errors import LedgerError
 from pipeline.core.types import Failure, Row
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
-from tests.engine.fakes import FakeFetcher, FakeProvider, FakeSource, World, ok, status
+from tests.engine.fake_rooms import FakeFetcher, FakeSource
+from tests.engine.fakes import FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual
 
 RUNS = 2000
