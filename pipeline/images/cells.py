@@ -40,8 +40,9 @@ class CellFamily(Family):
         """Sizes on the grid, falling, with the picture's proportions to within half a cell."""
         most = max(1, seen_short // self.grid)
         for i in range(seen_long // self.grid, 0, -1):
-            j = min(most, max(1, (2 * i * short + long) // (2 * long)))
-            yield i * self.grid, min(j * self.grid, short)
+            j = max(1, (2 * i * short + long) // (2 * long))
+            if j <= most:
+                yield i * self.grid, min(j * self.grid, short)
 
     def _unlike(self, long: int, short: int, max_tokens: int) -> Iterator[tuple[int, int]]:
         """What is left where the server enlarges what is too small, so that few proportions cost as little as asked.
