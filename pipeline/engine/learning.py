@@ -18,9 +18,10 @@ _DOUBT: Final = 0.1
 class TokenRecord:
     """What the answers to one task by one model say of its pictures. All sums are over `answers`, in tokens.
 
-    `prompt_tokens` leaves out answers that do not name them, where pictures were counted all the same. `counted` is what the server counted for pictures: as it said (`measured`), else inferred from its prompts.
-    `scale` is counted / estimated, `text_tokens` what a prompt has beside its pictures, on average. All three are None
-    where the answers do not tell.
+    `prompt_tokens` leaves out answers that do not name them, where pictures were counted all the same. `counted` is
+    what the server counted for pictures: as it said (`measured`), else inferred from its prompts. `scale` is counted /
+    estimated, `text_tokens` what a prompt has beside its pictures, on average. All three are None where the answers do
+    not tell.
     """
 
     answers: int
