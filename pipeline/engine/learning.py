@@ -107,7 +107,7 @@ class _Line:
 
     def _scale(self) -> float | None:
         """The slope; None where pictures are too alike, or texts too different, to tell one from the other."""
-        if self.answers < _FEWEST or self.xx <= 0 or self.xy <= 0:
+        if self.answers < _FEWEST or self.xy <= 0:
             return None
         slope = self.xy / self.xx
         scatter = max(0.0, self.yy - slope * self.xy) / (self.answers - 2)

@@ -55,7 +55,8 @@ UNKNOWN = """
     kimi-k2-instruct minimax-m2 minimax-m30 glm-4.5 glm-4.5-air glm-5p3 gemma-2-9b gemma-3-1b-it gemma-3-270m
     gemma-3n-e4b-it gemma3:1b llama-3.3-70b llama-v3p2-11b-vision-instruct mistral-7b gpt-3.5-turbo gpt-4
     gpt-oss-120b gpt-50 gpt-5.1 gpt-6-astra gpt-4o-audio-preview gpt-4o-mini-tts o1-mini o3-mini o30
-    deepseek-v4p1-flash my-own-deployment solo1 gpt-4o/other moderate-pictures-2
+    deepseek-v4p1-flash my-own-deployment solo1 gpt-4o/other moderate-pictures-2 marco-o1
+    distilled-from-gpt-4o
 """
 
 

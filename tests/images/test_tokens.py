@@ -119,6 +119,8 @@ def check(family: str, width: int, height: int, budget: int) -> None:
         tiny = min(width, height) < grid and budget < 100
         for sent, had in ((across, width), (down, height)):
             assert sent % grid == 0 or had < grid or tiny, "a side that has room for a cell is sent in whole cells"
+        if max(width, height) <= 200 * min(width, height):
+            assert (across // grid) * (down // grid) <= 1.02 * cost, "what is sent is seen by the model"
     if family in GRIDS and min(width, height) >= 8 * GRIDS[family] and max(width, height) <= 3 * min(width, height):
         # Half a cell of the shorter side, and the server's least size, are all that may bend the proportions.
         bend = (across * height) / (down * width)
@@ -178,13 +180,26 @@ def test_most_of_a_budget_is_used(family: str, budget: int) -> None:
             assert used > 0.8, size
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_budget_just_missed(family: str) -> None:
+    """Also of pictures that the server shrinks: there, sizes far above its limit cost a little less by chance."""
+    for width, height in sizes(400):
+        budget = max(smallest(family), image_tokens(family, width, height) * 99 // 100 - 1)
+        check(family, width, height, budget)
+
+
 def test_what_the_server_would_shrink_anyway_is_not_sent() -> None:
-    # 1,400 tokens are just below what the server makes of any large picture; 8,000 pixels would be paid in bytes.
-    assert max(fitted("gpt-5.2", 8000, 6000, 1_700)) <= 2048
-    assert max(fitted("gpt-4o", 8000, 3000, 1_100)) <= 2048
-    assert max(fitted("pixtral", 8000, 6000, 3_000)) <= 1024
-    assert max(fitted("kimi-k2.5", 9000, 9000, 4_000)) <= 1792
-    assert max(fitted("minimax-m3", 8000, 6000, 500)) <= 28 * 27
+    assert fitted("gpt-5.2", 7110, 12_000, 1_761) == (928, 1568)
+    assert fitted("pixtral", 5097, 12_000, 1_818) == (432, 1024)
+    assert fitted("kimi-k2.5", 6183, 4097, 4_148) == (2184, 1456)
+    assert fitted("minimax-m3", 11_269, 4248, 532) == (1064, 392)
+    assert fitted("gpt-4o", 8000, 3000, 1_100) == (1365, 512)
+
+
+def test_where_the_server_enlarges_as_much_as_can_be_is_kept() -> None:
+    assert fitted("qwen3-vl", 4000, 3000, 64) == (256, 256)
+    assert fitted("qwen3-vl", 3000, 250, 64) == (1024, 64)
+    assert fitted("qwen3-vl", 90, 3000, 64) == (32, 2048)
 
 
 def test_tiles_are_filled_to_their_edges() -> None:
