@@ -18,9 +18,10 @@ _DOUBT: Final = 0.1
 class TokenRecord:
     """What the answers to one task by one model say of its pictures. All sums are over `answers`, in tokens.
 
-    `counted` is what the server counted for pictures: as it said (`measured`), else inferred from its prompts.
-    `scale` is counted / estimated, `text_tokens` what a prompt has beside its pictures, on average. All three are None
-    where the answers do not tell.
+    `prompt_tokens` leaves out answers that do not name them, where pictures were counted all the same. `counted` is
+    what the server counted for pictures: as it said (`measured`), else inferred from its prompts. `scale` is counted /
+    estimated, `text_tokens` what a prompt has beside its pictures, on average. All three are None where the answers do
+    not tell.
     """
 
     answers: int
@@ -106,7 +107,7 @@ class _Line:
 
     def _scale(self) -> float | None:
         """The slope; None where pictures are too alike, or texts too different, to tell one from the other."""
-        if self.answers < _FEWEST or self.xx <= 0 or self.xy <= 0:
+        if self.answers < _FEWEST or self.xy <= 0:
             return None
         slope = self.xy / self.xx
         scatter = max(0.0, self.yy - slope * self.xy) / (self.answers - 2)

@@ -29,33 +29,36 @@ class CellFamily(Family):
     def _scaled(self, width: int, height: int, max_tokens: int) -> tuple[int, int]:
         long, short = max(width, height), min(width, height)
         seen = self.seen(width, height)
-        alike = self._alike(long, short, max(seen), min(seen))
-        for size in chain(alike, self._unlike(long, short, max_tokens)):
-            across, down = size if width >= height else size[::-1]
-            if self.tokens(across, down) <= max_tokens:
-                return across, down
-        raise AssertionError("a single pixel costs what `smallest` says")
+        sizes = self._alike(long, short, max(seen), min(seen))
+        if short < self.grid:
+            sizes = chain(sizes, self._tiny(long, short))
+        elif max_tokens < 2 * self.smallest:
+            sizes = self._few(long, short, max_tokens)
+        turned = (size if width >= height else size[::-1] for size in sizes)
+        return next(size for size in turned if self.tokens(*size) <= max_tokens)
 
     def _alike(self, long: int, short: int, seen_long: int, seen_short: int) -> Iterator[tuple[int, int]]:
         """Sizes on the grid, falling, with the picture's proportions to within half a cell."""
         most = max(1, seen_short // self.grid)
         for i in range(seen_long // self.grid, 0, -1):
-            j = min(most, max(1, (2 * i * short + long) // (2 * long)))
-            yield i * self.grid, min(j * self.grid, short)
+            j = max(1, (2 * i * short + long) // (2 * long))
+            if j <= most:
+                yield i * self.grid, min(j * self.grid, short)
 
-    def _unlike(self, long: int, short: int, max_tokens: int) -> Iterator[tuple[int, int]]:
-        """What is left where the server enlarges what is too small, so that few proportions cost as little as asked.
+    def _few(self, long: int, short: int, max_tokens: int) -> Iterator[tuple[int, int]]:
+        """All sizes of few cells, for a budget so small that the server enlarges most of them beyond it.
 
-        Those come first whose coarser side keeps most of the picture's resolution.
+        Those come first whose coarser side keeps most of the picture's resolution, whatever the proportions.
         """
-        if short >= self.grid:
-            rows = range(1, min(short // self.grid, max_tokens) + 1)
-            pairs = [(i, j) for j in rows for i in range(1, min(long // self.grid, max_tokens // j) + 1)]
-            pairs.sort(key=lambda pair: min(pair[0] * short, pair[1] * long), reverse=True)
-            yield from ((i * self.grid, j * self.grid) for i, j in pairs)
-        else:
-            yield from ((side, short) for side in range(min(long, self.grid), short, -1))
-            yield from ((side, side) for side in range(short, 0, -1))
+        rows = range(1, min(short // self.grid, max_tokens) + 1)
+        pairs = [(i, j) for j in rows for i in range(1, min(long // self.grid, max_tokens // j) + 1)]
+        pairs.sort(key=lambda pair: min(pair[0] * short, pair[1] * long), reverse=True)
+        return ((i * self.grid, j * self.grid) for i, j in pairs)
+
+    def _tiny(self, long: int, short: int) -> Iterator[tuple[int, int]]:
+        """Sizes below a cell, towards a square and then towards a single pixel: what the server enlarges least."""
+        yield from ((side, short) for side in range(min(long, self.grid), short, -1))
+        yield from ((side, side) for side in range(short, 0, -1))
 
 
 @dataclass(frozen=True, slots=True)

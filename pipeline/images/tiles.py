@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 from pipeline.images.families import Family
 
@@ -29,9 +31,7 @@ class Tiles(Family):
         return self.base + self.each * math.ceil(width * scale / 512) * math.ceil(height * scale / 512)
 
     def _scaled(self, width: int, height: int, max_tokens: int) -> tuple[int, int]:
-        layouts = _layouts((max_tokens - self.base) // self.each)
-        scale = max(_inside(width, height, 512, layout) for layout in layouts)
-        return _times(width, height, min(scale, self._scale(width, height)))
+        return _filling(width, height, 512, _layouts((max_tokens - self.base) // self.each))
 
     @staticmethod
     def _scale(width: int, height: int) -> Fraction:
@@ -57,17 +57,11 @@ class Canvas(Family):
         scales = [(_inside(width, height, self.tile, layout), layout) for layout in _layouts(self.max_tiles)]
         enlarging = [scale for scale, _ in scales if scale >= 1]
         best = min(enlarging) if enlarging else max(scale for scale, _ in scales)
-        return self.each * _with_whole(min(math.prod(layout) for scale, layout in scales if scale == best))
+        return self.each * min(_views(layout) for scale, layout in scales if scale == best)
 
     def _scaled(self, width: int, height: int, max_tokens: int) -> tuple[int, int]:
-        layouts = [
-            layout for layout in _layouts(self.max_tiles) if self.each * _with_whole(math.prod(layout)) <= max_tokens
-        ]
-        scales = sorted(
-            {min(Fraction(1), _inside(width, height, self.tile, layout)) for layout in layouts}, reverse=True
-        )
-        sizes = (_times(width, height, scale) for scale in scales)
-        return next(size for size in sizes if self.tokens(*size) <= max_tokens)
+        layouts = [layout for layout in _layouts(self.max_tiles) if self.each * _views(layout) <= max_tokens]
+        return _filling(width, height, self.tile, layouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +76,12 @@ class Stretched(Family):
 
     def tokens(self, width: int, height: int) -> int:
         """The tiles, the view of the whole and the two marks."""
-        return _stretched_cost(math.prod(_closest(width, height, 12)))
+        return 256 * _views(_closest(width, height, 12)) + 2
 
     def _scaled(self, width: int, height: int, max_tokens: int) -> tuple[int, int]:
-        most = max(tiles for tiles in range(1, 13) if _stretched_cost(tiles) <= max_tokens)
+        most = max(tiles for tiles in range(1, 13) if 256 * _views((tiles, 1)) + 2 <= max_tokens)
+        # A picture of a few pixels has few proportions: never is there less than a pixel for each tile.
         across, down = _closest(width, height, most)
-        if width < across or height < down:
-            across, down = 1, 1
         unit = min(448, width // across, height // down)
         return across * unit, down * unit
 
@@ -144,10 +137,11 @@ class SoftBudget(_AnySize):
         return across * down
 
 
-def _layouts(most: int) -> list[Layout]:
+@cache
+def _layouts(most: int) -> tuple[Layout, ...]:
     """All layouts of at most `most` tiles, those of fewer tiles first."""
     layouts = [(across, down) for across in range(1, most + 1) for down in range(1, most // across + 1)]
-    return sorted(layouts, key=math.prod)
+    return tuple(sorted(layouts, key=math.prod))
 
 
 def _inside(width: int, height: int, tile: int, layout: Layout) -> Fraction:
@@ -155,16 +149,16 @@ def _inside(width: int, height: int, tile: int, layout: Layout) -> Fraction:
     return min(Fraction(tile * layout[0], width), Fraction(tile * layout[1], height))
 
 
-def _times(width: int, height: int, scale: Fraction) -> tuple[int, int]:
+def _filling(width: int, height: int, tile: int, layouts: Iterable[Layout]) -> tuple[int, int]:
+    """The largest size inside one of the layouts, for a picture that is larger than all of them."""
+    scale = max(_inside(width, height, tile, layout) for layout in layouts)
     return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
 
 
-def _with_whole(tiles: int) -> int:
+def _views(layout: Layout) -> int:
+    """The tiles and, if there are several, the view of the whole."""
+    tiles = math.prod(layout)
     return tiles + 1 if tiles > 1 else 1
-
-
-def _stretched_cost(tiles: int) -> int:
-    return 256 * _with_whole(tiles) + 2
 
 
 def _closest(width: int, height: int, most: int) -> Layout:
