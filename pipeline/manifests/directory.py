@@ -14,9 +14,9 @@ from pipeline.manifests.unit import Placed, PlannedRow
 
 SUFFIXES = frozenset(
     f".{ending}"
-    for ending in "jpg jpeg jpe jfif png gif bmp dib tif tiff webp avif ppm pgm pbm pnm".split()  # noqa: SIM905 - reads as a list
+    for ending in "jpg jpeg jpe jfif png gif bmp dib tif tiff webp avif ppm pgm pbm pnm pdf".split()  # noqa: SIM905 - reads as a list
 )
-"""Files taken for pictures in a folder, by suffix; a glob takes whatever it matches."""
+"""Files taken for pictures or documents in a folder, by suffix; a glob takes whatever it matches."""
 
 
 class Directory:
