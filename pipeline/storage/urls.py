@@ -31,7 +31,7 @@ _SIGNING: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _AZURE: Final = re.compile(r"s[eptvrsi]|spr|srt|sip|sk[estv]|skoid|sktid|saoid|suoid|scid|sdd", re.IGNORECASE)
-"""Other parts of an Azure shared access signature. Elsewhere such short names tell pictures apart: they go with `sig`."""
+"""Other parts of an Azure shared access signature. Elsewhere such short names tell pictures apart; they go with sig."""
 
 _SHOWN = re.compile(r"(\s*(?:[A-Za-z][A-Za-z0-9+.\-]*:)?[/\\]*)([^/?#]*)([^?#]*)(\?[^#]*)?", re.DOTALL)
 _HAS_HOST = re.compile(r"\s*(https?:|.*[/\\]{2})", re.IGNORECASE | re.DOTALL)
@@ -58,9 +58,13 @@ def _public_query(query: str) -> str:
     pieces = [(piece, *piece[1:].partition("=")) for piece in re.findall(r"[?&;][^?&;]*", query)]
     names = [unquote(name).strip() for _, name, _, _ in pieces]
     azure = any(name.lower() == "sig" for name in names)
-    kept = []
+    kept: list[str] = []
+    cutting = False
     for (piece, written, _, value), name in zip(pieces, names, strict=True):
-        if _SIGNING.fullmatch(name) or (azure and _AZURE.fullmatch(name)):
+        # A secret may have the lesser separators in itself: "q-sign-time=1;2", "token=ab?cd=".
+        goes_on = cutting and piece[0] in "?;" and not value.strip("=")
+        cutting = goes_on or bool(_SIGNING.fullmatch(name) or (azure and _AZURE.fullmatch(name)))
+        if cutting:
             continue
         inner = unquote(value)
         shown = public_url(inner) if _HAS_HOST.match(inner) else inner

@@ -19,7 +19,7 @@ import math
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from types import TracebackType
 from typing import Final, Self
@@ -61,7 +61,7 @@ _REDIRECTS: Final = {301, 302, 303, 307, 308}
 class Fetched:
     """A picture's bytes, decompressed; `url` is where they came from in the end, as `public_url` shows it."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     url: str
     content_type: str | None
 
@@ -81,7 +81,7 @@ class _Answer:
     url: httpx.URL
     status: int
     headers: httpx.Headers
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def passing(self) -> bool:
