@@ -92,6 +92,13 @@ def test_the_first_address_that_connects_is_taken_of_those_checked() -> None:
     assert (given, addresses) == ([b"picture"], ["9.9.9.9", OTHER])
 
 
+@pytest.mark.parametrize("spelled", ["134744072", "0x08.8.8.8", "010.8.2056", "8.8.8.8.", "８.８.８.８"])
+def test_an_odd_spelling_of_a_public_address_is_dialled_as_what_it_is(spelled: str) -> None:
+    server = RudeServer({"/a": answer(200, b"picture")})
+    given, addresses = fetched(Names(), f"http://{spelled}/a", server=server)
+    assert (given, addresses, server.visits[0].headers["host"]) == ([b"picture"], [PUBLIC], PUBLIC)
+
+
 @pytest.mark.parametrize(
     "inside",
     ["127.0.0.1", "10.1.2.3", "169.254.169.254", "0.0.0.0", "::1", "fd00::1", "fe80::1%2", "::ffff:10.0.0.1"],  # noqa: S104 - addresses to be refused
@@ -151,11 +158,12 @@ def test_tls_is_asked_for_under_the_name() -> None:
 @pytest.mark.parametrize(
     ("failure", "asked", "words"),
     [
+        ([], 1, "the host lost.example has no address"),
         (socket.gaierror(socket.EAI_NONAME, "unknown"), 1, "there is no host named lost.example"),
         (socket.gaierror(socket.EAI_AGAIN, "later"), 3, "its host could not be looked up"),
     ],
 )
-def test_a_name_without_an_address_is_failed(failure: OSError, asked: int, words: str) -> None:
+def test_a_name_without_an_address_is_failed(failure: OSError | list[str], asked: int, words: str) -> None:
     names = Names(lost_example=[failure])
     (error,), addresses = fetched(names, "http://lost.example/a")
     assert (error.kind, addresses, len(names.asked)) == ("fetch_failed", [], asked)
