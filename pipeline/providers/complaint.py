@@ -16,10 +16,6 @@ Shapes (sources of vLLM 0.33, SGLang 0.5.23, LiteLLM 1.109, llama.cpp, Ollama, F
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
 from pipeline.providers.wire import mended, parsed
@@ -30,14 +26,10 @@ LONGEST: Final = 300
 SHORTEST_SECRET: Final = 6
 """Shorter keys ("none", "EMPTY") are placeholders; replacing them would garble words."""
 
-LONGEST_WAIT_S: Final = 3600.0
-"""A server that asks for more is taken to ask for this; the next refusal can ask again."""
-
 _ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{80,}")
 _ADDRESS = re.compile(r"(?: at)? 0x[0-9a-fA-F]{6,}")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
-_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
 class Complaint(NamedTuple):
@@ -90,29 +82,6 @@ def fit(text: str, secret: str | None) -> str:
     text = without_key(text.encode("utf-8", "surrogatepass"), secret).decode("utf-8", "surrogatepass")
     text = _ADDRESS.sub("", _ENCODED.sub("[...]", " ".join(text.split())))
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds that the server asks to wait, 0 to 3,600; None when it does not say or says nonsense.
-
-    Reads `retry-after-ms`, then `retry-after` in seconds or as an HTTP date (RFC 9110, 10.2.3) against `now` (Unix
-    seconds), then the upstream's as LiteLLM 1.106 passes it on, `llm_provider-retry-after`.
-    """
-    milliseconds = headers.get("retry-after-ms", "").strip()
-    if _SECONDS.fullmatch(milliseconds):
-        return min(float(milliseconds) / 1000, LONGEST_WAIT_S)
-    for name in ("retry-after", "llm_provider-retry-after"):
-        value = headers.get(name, "").strip()
-        if _SECONDS.fullmatch(value):
-            return min(float(value), LONGEST_WAIT_S)
-        try:
-            date = parsedate_to_datetime(value)
-        except (ValueError, TypeError, OverflowError):
-            continue
-        # The old form without a zone is UTC as well.
-        when = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-        return min(max(when - (time.time() if now is None else now), 0.0), LONGEST_WAIT_S)
-    return None
 
 
 def described(value: Any) -> str:

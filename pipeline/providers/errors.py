@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from pipeline.core.errors import CallError, ServerError
 from pipeline.core.types import Reply
-from pipeline.providers.complaint import Complaint, complaint, fit, retry_after
+from pipeline.providers.complaint import Complaint, complaint, fit
+from pipeline.storage.retry_after import retry_after
 
 KEY: Final = "Check the API key (provider.api_key_env) and that it belongs to this server."
 PERMISSION: Final = "The key may not do this: check its permissions, the region and provider.model."

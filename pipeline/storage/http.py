@@ -1,6 +1,7 @@
 """The one HTTP transport: aiohttp behind httpx's transport interface, with exact errors and a total time-out.
 
-Callers build an `httpx.Request` and call `handle_async_request`; no `AsyncClient` is needed. Why not httpx's own pool:
+Callers build an `httpx.Request` and call `handle_async_request`; no `AsyncClient` is needed. `opened` gives the head of
+an answer before its body, for bodies that nobody vouches for. Why not httpx's own pool:
 docs/decisions/001-http-transport.md.
 
     httpx.ConnectTimeout, ConnectError, UnsupportedProtocol   nothing was sent: cannot have been billed
@@ -18,10 +19,13 @@ repeats such a request only for idempotent methods; a POST is never repeated her
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 CONNECT_S: Final = 10.0
@@ -58,35 +62,67 @@ def translated(error: aiohttp.ClientError | TimeoutError, request: httpx.Request
     )
 
 
+class _Body(httpx.AsyncByteStream):
+    """The pieces of a body as they arrive, decompressed, none of them larger than the reader's buffer."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._response.content.iter_any():
+            yield chunk
+
+
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """One session, created in the event loop of the first request and bound to it.
 
     `timeout_s` is the total time for a request in seconds, from connecting to the last byte of the body; a request's
     `extensions["timeout"]` overrides it: `read` is taken as the total, `connect` as the time to connect. `max_body` is
-    in bytes after decompression; a longer answer is a RemoteProtocolError.
+    in bytes after decompression; a longer answer is a RemoteProtocolError. An idle connection is kept for
+    `keep_alive_s`.
+
+    `resolver` is asked for the addresses of a name anew for every connection, and nothing else is connected to; what it
+    raises, unless an OSError, comes through as it is. An address in place of a name is not shown to it.
     """
 
-    def __init__(self, *, timeout_s: float = 600.0, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self,
+        *,
+        timeout_s: float = 600.0,
+        max_body: int = MAX_BODY,
+        resolver: AbstractResolver | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
+    ) -> None:
         self._timeout_s = timeout_s
         self._max_body = max_body
+        self._resolver = resolver
+        self._keep_alive_s = keep_alive_s
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and read the whole answer, of any status. Raises the httpx errors of the module's table."""
         content = await request.aread()
-        session = self._session or self._open()
         try:
-            async with session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=request.headers.multi_items(),
-                data=content or None,
-                timeout=self._timeout(request),
-                allow_redirects=False,
-            ) as response:
+            async with self._sent(request, content) as response:
                 body = await self._read(response, request)
                 headers = _headers(response)
                 return httpx.Response(response.status, headers=headers, content=body, request=request)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise translated(error, request) from error
+
+    @asynccontextmanager
+    async def opened(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """Send the request and give the answer when its head is there; read its body with `aiter_raw` inside the block.
+
+        `max_body` is not applied: the reader stops by leaving, which closes the connection of a body not read to its
+        end. Leaving by an error of the connection raises the httpx errors of the module's table.
+        """
+        content = await request.aread()
+        try:
+            async with self._sent(request, content) as response:
+                yield httpx.Response(
+                    response.status, headers=_headers(response), stream=_Body(response), request=request
+                )
         except (aiohttp.ClientError, TimeoutError) as error:
             raise translated(error, request) from error
 
@@ -95,9 +131,29 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if self._session is not None:
             await self._session.close()
 
+    def _sent(
+        self, request: httpx.Request, content: bytes
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse, bool | None]:
+        session = self._session or self._open()
+        return session.request(
+            request.method,
+            URL(str(request.url), encoded=True),
+            headers=request.headers.multi_items(),
+            data=content or None,
+            timeout=self._timeout(request),
+            allow_redirects=False,
+        )
+
     def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=self._keep_alive_s,
+            resolver=self._resolver,
+            # A resolver of the caller's own is a check as well: it is asked each time.
+            use_dns_cache=self._resolver is None,
+        )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             trust_env=False,
