@@ -32,12 +32,13 @@ class _Load:
     height: int
     concurrency: int
     n: int
+    rounds: int
     bytes_in_flight_mib: int
     goal_ms: float
 
 
-_W1 = _Load("W1", 2_048, 64, 48, 256, 3000, 8, 0.35)
-_W2 = _Load("W2", 100_000, 800, 600, 128, 1500, 64, 0.55)
+_W1 = _Load("W1", 2_048, 64, 48, 256, 12_000, 3, 8, 0.35)  # more rows than a part holds
+_W2 = _Load("W2", 100_000, 800, 600, 128, 1_500, 5, 64, 0.55)
 _BASE_MB = 150
 """The goal for memory besides the bytes in flight."""
 
@@ -53,7 +54,7 @@ def ordinary(place: Path, *, quick: bool) -> list[Figure]:
 
 
 def _compared(load: _Load, place: Path, *, quick: bool) -> list[Figure]:
-    n, rounds = (200, 1) if quick else (load.n, 5)
+    n, rounds = (200, 1) if quick else (load.n, load.rounds)
     folder = place / "pictures"
     originals = [pictures.photograph(seed, load.width, load.height, 75) for seed in range(_ORIGINALS)]
     pictures.write_copies(folder, originals, n, load.size)
@@ -74,7 +75,10 @@ def _compared(load: _Load, place: Path, *, quick: bool) -> list[Figure]:
             return cost, counts
 
         ours(_FEW)  # compiles modules and fills the disk's cache
-        found = [(_round(ours, n), _round(raw, n)) for _ in range(rounds)]
+        found = []
+        for number in range(1, rounds + 1):
+            print(f"{load.name}: round {number} of {rounds}", flush=True)
+            found.append((_round(ours, n), _round(raw, n)))
     mine, theirs = zip(*found, strict=True)
     goal_mb = _BASE_MB + load.bytes_in_flight_mib * 2**20 / MB
     return [

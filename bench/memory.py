@@ -23,6 +23,7 @@ def large_photographs(place: Path, *, quick: bool) -> list[Figure]:
         (place / f"{seed}.jpg").write_bytes(pictures.photograph(seed, *pictures.TWELVE_MEGAPIXELS))
     rows = ({"id": f"{index}", "image": f"{index % 6}.jpg", "title": f"photograph {index}"} for index in range(n))
     listing.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print(f"P3: {n} photographs are asked about", flush=True)
     with Server(cores()[0]) as server:
         cost, counts = run(Job(listing, 64, "64 MiB"), n, server, place)
     what = f"peak memory, {n} photographs of 12 MP, 64 MiB in flight"

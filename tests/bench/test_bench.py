@@ -1,14 +1,24 @@
 """`make bench` measures and prints; here only that it does, never how fast anything was."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.process import BrokenError, measured
 from bench.table import Figure
 
 ROOT = Path(__file__).parents[2]
+linux = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="pins processes and reads /proc")
+CHILD = """
+import time
+held = bytearray(b"x") * 100_000_000
+while time.process_time() < 0.3:
+    pass
+"""
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CHILD!r}], check=True)"
 
 
 def measure(*options: str) -> subprocess.CompletedProcess[str]:
@@ -38,6 +48,7 @@ def test_a_quick_run_prints_what_was_measured_beside_its_reference_and_its_goal(
     assert large[6] == "ratio >= 0.95"
 
 
+@linux
 def test_the_real_command_and_the_raw_client_ask_the_light_server_equally_often() -> None:
     ended = measure("--quick", "--only", "W1")
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -45,6 +56,19 @@ def test_the_real_command_and_the_raw_client_ask_the_light_server_equally_often(
     assert cpu[6] == "<= 0.35"
     assert float(memory[3]) > float(memory[4]) > 10, "our process and the raw client both hold some megabytes"
     assert float(speed[3].replace(",", "")) > 0
+
+
+@linux
+def test_what_a_child_of_the_command_costs_counts_too() -> None:
+    cost = measured([sys.executable, "-c", PARENT])
+    assert cost.cpu_s >= 0.3, "the child ends after 0.3 s of its own CPU time"
+    assert cost.peak_bytes >= 100_000_000
+
+
+@linux
+def test_a_command_that_fails_is_no_measurement() -> None:
+    with pytest.raises(BrokenError, match="no such picture"):
+        measured([sys.executable, "-c", "raise SystemExit('no such picture')"])
 
 
 def test_a_workload_that_does_not_exist_is_refused() -> None:
