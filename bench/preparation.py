@@ -13,6 +13,7 @@ from statistics import median
 from PIL import Image
 
 from bench import pictures
+from bench.process import BrokenError
 from bench.table import Figure
 from pipeline.core.types import ImageContract
 from pipeline.images.prepare import ImagePreparer
@@ -76,7 +77,7 @@ def untouched(place: Path, *, quick: bool) -> list[Figure]:
             (sent,) = preparer.prepare(source, _CONTRACT)
             seconds.append(time.perf_counter() - started)
             if sent.data != source:
-                raise AssertionError(f"a {kind} that needs nothing was changed")
+                raise BrokenError(f"a {kind} that needs nothing was changed")
         size = sum(map(len, sources)) / len(sources) / 1000
         figures.append(
             Figure("P2", f"{kind} of 1 MP, {size:.0f} KB, that needs nothing", "ms", median(seconds) * 1000, goal=1.0)

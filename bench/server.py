@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from bench.process import ROOT, pin
 
@@ -63,7 +63,7 @@ class _Connection(asyncio.Protocol):
         self._left = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._counts.connections += 1
 
     def data_received(self, data: bytes) -> None:
