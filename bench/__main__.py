@@ -9,7 +9,9 @@
     S   start to the first request, --help           P3  peak memory over 500 photographs of 12 MP
 
 W1 and W2 are the real command, journal and Parquet included, against a server on a core of its own, in turns with a raw
-aiohttp client that posts bodies made beforehand. CPU is that of the whole process tree, less that of a run of 8.
+aiohttp client that posts bodies made beforehand. CPU is that of the whole process tree, less that of a run of 8. The
+server answers at once, so a client slower than it has fewer requests open than it might; with answers after 100 ms the
+CPU of both came out the same (2026-11-25).
 Machines are noisy: trust the ratios within a run. A goal that is not met is no error; what broke is.
 """
 
