@@ -9,7 +9,7 @@ RUN := $(BIN)/vlm-batch run
 ARGS = $(if $(MANIFEST),--set 'manifest.path="$(MANIFEST)"') $(if $(OUT),--set 'run.output="$(OUT)"') $(SET)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash caption ocr moderate nightly lint fix clean
+.PHONY: help run test crash bench caption ocr moderate nightly lint fix clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,10 @@ test: $(VENV)/.dev ## Lint, types and the whole test suite
 crash: $(VENV)/.dev ## Kill a few hundred real runs, at random and at every named point, and check what is left
 	@echo "Killing real runs against a fake server and running them again; this takes 5 to 10 minutes on two cores."
 	@$(BIN)/python -m tests.crash $(SET)
+
+bench: $(VENV)/.core ## Measure speed and memory against the least that the same work can cost; one table of ratios
+	@echo "Measuring in turns with a raw client and the bare Pillow calls; this takes about five minutes on two cores."
+	@$(BIN)/python -m bench $(SET)
 
 caption: $(VENV)/.core ## Caption MANIFEST=folder-or-listing into OUT=folder with the provider of configs/caption.toml
 	@$(RUN) configs/caption.toml $(ARGS)
