@@ -145,7 +145,8 @@ for name, (make, suffix) in SINGLE.items():
     DAMAGES.put(f"{name} one bit flipped", suffix, partial(_flipped, make=make, count=1, reach=None), ANY)
     DAMAGES.put(f"{name} 30 bits flipped", suffix, partial(_flipped, make=make, count=30, reach=None), ANY)
     DAMAGES.put(f"{name} bits flipped in its head", suffix, partial(_flipped, make=make, count=3, reach=60), ANY)
-    DAMAGES.put(f"{name} with a hole", suffix, partial(_hole, make=make), EITHER)
+    holed = TORN if name.startswith("PNG") else EITHER  # a PNG has checksums
+    DAMAGES.put(f"{name} with a hole", suffix, partial(_hole, make=make), holed)
     DAMAGES.put(f"{name} with something missing", suffix, partial(_missing, make=make), EITHER)
     DAMAGES.put(f"{name} and something after it", suffix, partial(_appended, make=make), ROW)
     DAMAGES.put(f"{name} and another after it", suffix, partial(_twice, make=make), ROW)

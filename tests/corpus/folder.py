@@ -48,7 +48,7 @@ _NAMES = (
     "\x01\x1b[31m{n}",
     "NUL.{n}",
     "a,b;c {n}",
-    "<b>{n}</b> &amp;",
+    "<b>{n} &amp; <br>",
     "long {n} " + "x" * 300,
     "lang {n} " + "ü" * 150,
 )

@@ -101,6 +101,12 @@ def _binary(dice: random.Random, kind: bytes, most: int = 255, between: bytes = 
     return kind + between + b"%d %d" % (width, height) + between + b"%d\n" % most + pixels
 
 
+def _deep_large(dice: random.Random) -> bytes:
+    """A megapixel of ten bits."""
+    row = struct.pack(">3600H", *(dice.randint(0, 1023) for _ in range(3600)))
+    return b"P6\n1200 800\n1023\n" + row * 800
+
+
 def _text(dice: random.Random, kind: bytes, most: int = 255, size: tuple[int, int] | None = None) -> bytes:
     width, height = size or size_of(dice, 30, 80)
     count = width * height * (3 if kind == b"P3" else 1)
@@ -130,6 +136,7 @@ for kind, suffix in ((b"P1", ".pbm"), (b"P2", ".pgm"), (b"P3", ".ppm")):
 PPMS.put("P2 up to 7", ".pgm", partial(_text, kind=b"P2", most=7))
 PPMS.put("P3 up to 1000", ".ppm", partial(_text, kind=b"P3", most=1000))
 PPMS.put("P3 of a megapixel", ".ppm", partial(_text, kind=b"P3", size=(1200, 800)), at_most=1)
+PPMS.put("P6 of a megapixel up to 1023", ".ppm", _deep_large, at_most=1)
 PPMS.put("P1 of a megapixel", ".pbm", partial(_text, kind=b"P1", size=(1200, 800)), at_most=1)
 PPMS.put("P3 with words", ".ppm", lambda dice: _text(dice, b"P3") + b"these are no numbers", EITHER)
 PPMS.put("P3 of words", ".ppm", lambda dice: b"P3\n30 20\n255\n" + b"red green blue\n" * 600, TORN)

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from tests.corpus.drawing import SECRET, encoded, exif, photo, profile, see_through, size_of, stored
-from tests.corpus.recipe import EITHER, ROW, TOO_MANY, TORN, Shelf
+from tests.corpus.recipe import EITHER, TOO_MANY, TORN, Shelf
 
 TIFFS = Shelf("tiff")
 _SHORT, _LONG, _ASCII = 3, 4, 2
@@ -168,11 +168,16 @@ def _no_end_of_tags(dice: random.Random) -> bytes:
     return bytes(data)
 
 
-def _loop(dice: random.Random) -> bytes:
-    data = bytearray(by_hand(dice))
-    at = struct.unpack_from("<I", data, 4)[0]
-    struct.pack_into("<I", data, at + 2 + 12 * 9, at)
-    return bytes(data)
+def _chain(dice: random.Random, length: int, *, back: bool = False) -> bytes:
+    """One picture in so many directories; the last leads `back` to the first, or nowhere."""
+    data = by_hand(dice)
+    first = struct.unpack_from("<I", data, 4)[0]
+    entries = data[first : first + 2 + 12 * 9]
+    places = [first, *(len(data) + number * (len(entries) + 4) for number in range(length - 1))]
+    follows = [*places[1:], first if back else 0]
+    head = bytearray(data)
+    struct.pack_into("<I", head, first + len(entries), follows[0])
+    return bytes(head) + b"".join(entries + struct.pack("<I", following) for following in follows[1:])
 
 
 for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "lzma"):
@@ -212,7 +217,9 @@ TIFFS.put("RGB with premultiplied alpha", ".tif", partial(by_hand, channels=4, t
 TIFFS.put("tiles", ".tif", partial(_tiles, compressed=False))
 TIFFS.put("tiles deflate", ".tif", partial(_tiles, compressed=True))
 TIFFS.put("resolution 0", ".tif", partial(by_hand, t296=(_SHORT, (9,))))
-TIFFS.put("next directory is the first", ".tif", _loop, ROW)
+TIFFS.put("next directory is the first", ".tif", partial(_chain, length=1, back=True))
+TIFFS.put("third directory leads to the first", ".tif", partial(_chain, length=3, back=True))
+TIFFS.put("2,000 directories", ".tif", partial(_chain, length=2000), at_most=3)
 TIFFS.put("next directory in the pixels", ".tif", partial(by_hand, following=8), EITHER)
 TIFFS.put("next directory far away", ".tif", partial(by_hand, following=0xFFFFFFF0), EITHER)
 TIFFS.put("strip of 4 GB claimed", ".tif", partial(_giant_strip, claims=0xFFFFFFFF), TORN)
