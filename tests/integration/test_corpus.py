@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from binascii import a2b_base64
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.manifests.directory import SUFFIXES
 from tests.corpus import Member, written
 from tests.corpus.sent import flaws
 from tests.integration.command import Ended, Job
@@ -30,7 +32,11 @@ PATIENCE = 200.0
 """Seconds for one run; it takes about twenty on an idle machine."""
 
 MAX_MEMORY = 1.5e9
-"""Bytes of the process and all its children at one time: four pictures at the cap of pixels take as much, decoded."""
+"""Bytes of the process and all its children at one time. The corpus has six pictures at the cap of pixels in a row:
+decoded side by side they take more."""
+
+PLAIN = re.compile(r"\d{5}[.\w]*")
+"""Names that are a number alone, with any suffix."""
 
 
 @dataclass
@@ -61,11 +67,13 @@ class Listener:
 
 @dataclass
 class Whole:
-    """Everything that two runs over one corpus left behind."""
+    """Everything that two runs over one corpus, and one over its oddly named files as a folder, left behind."""
 
+    folder: Path
     members: dict[str, Member]
     first: Outcome
     second: Outcome
+    odd: Outcome
     heard: dict[str, list[bytes]]
 
 
@@ -73,22 +81,27 @@ class Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("corpus")
     members = {member.image: member for member in written(folder / "pictures", FILES, SEED)}
-    listening = Listener()
+    listing, listening = folder / "pictures" / "corpus.jsonl", Listener()
+    (folder / "odd").mkdir()
+    for path in (folder / "pictures" / "files").iterdir():
+        if not PLAIN.fullmatch(path.name):
+            (folder / "odd" / path.name).hardlink_to(path)
     with FakeServer(listening, keep=False) as server:
-        first = _run(folder / "first", folder / "pictures" / "corpus.jsonl", server)
+        first = _run(folder / "first", listing, server)
         server.script = scripts.caption()
-        second = _run(folder / "second", folder / "pictures" / "corpus.jsonl", server)
-    return Whole(members, first, second, listening.payloads)
+        second = _run(folder / "second", listing, server)
+        odd = _run(folder / "third", folder / "odd", server)
+    return Whole(folder, members, first, second, odd, listening.payloads)
 
 
-def _run(folder: Path, listing: Path, server: FakeServer) -> Outcome:
+def _run(folder: Path, manifest: Path, server: FakeServer) -> Outcome:
     folder.mkdir()
-    job = Job(folder, listing, server.base_url, images={"max_side": MAX_SIDE})
+    job = Job(folder, manifest, server.base_url, images={"max_side": MAX_SIDE})
     most, give_up_at = 0, time.monotonic() + PATIENCE
     with job.start() as running:
         while running.process.poll() is None and time.monotonic() < give_up_at:
             most = max(most, sum(map(_resident, _tree(running.pid))))
-            time.sleep(0.02)  # between two looks
+            time.sleep(0.05)  # between two looks
         ended = running.end(1.0)
     return Outcome(ended, job.rows(), job.failures(), most)
 
@@ -111,7 +124,7 @@ def _resident(pid: int) -> int:
 
 
 def test_both_runs_end_by_themselves_and_without_a_traceback(whole: Whole) -> None:
-    for outcome in (whole.first, whole.second):
+    for outcome in (whole.first, whole.second, whole.odd):
         print(f"{outcome.ended.seconds:.0f} s, {outcome.memory / 1e6:.0f} MB, {Counter(outcome.verdicts.values())}")
         assert outcome.ended.code == 0, outcome.ended.stderr[-3000:]
         assert "Traceback" not in outcome.ended.stderr + outcome.ended.stdout
@@ -123,6 +136,14 @@ def test_every_file_is_one_row_or_one_failure(whole: Whole) -> None:
         keys = [row["key"] for row in (*outcome.rows, *outcome.failures)]
         assert sorted(keys) == sorted(whole.members)
     assert len(whole.members) == FILES
+
+
+def test_a_folder_of_odd_names_is_read_like_a_listing_of_them(whole: Whole) -> None:
+    names = [path.name for path in (whole.folder / "odd").iterdir()]
+    expected = {name for name in names if Path(name).suffix.lower() in SUFFIXES}
+    assert len(expected) > 200
+    assert sorted(row["key"] for row in (*whole.odd.rows, *whole.odd.failures)) == sorted(expected)
+    assert whole.odd.verdicts == {name: whole.first.verdicts[f"files/{name}"] for name in expected}
 
 
 def test_no_verdict_is_wrong(whole: Whole) -> None:
@@ -163,4 +184,5 @@ def test_no_message_names_a_place_in_memory(whole: Whole) -> None:
 
 
 def test_memory_stays_bounded(whole: Whole) -> None:
-    assert max(whole.first.memory, whole.second.memory) < MAX_MEMORY
+    most = max(whole.first.memory, whole.second.memory)
+    assert most < MAX_MEMORY, f"{most / 1e6:.0f} MB"
