@@ -73,15 +73,20 @@ def dice_for(recipe: Recipe, seed: int, time: int) -> random.Random:
     return random.Random(f"{seed} {recipe.what} {time}")
 
 
-def members(files: int, seed: int) -> Iterator[tuple[Member, bytes]]:
-    """`files` members with their bytes: every recipe in turn, as often as it takes. Under one round, some are left out.
+def planned(files: int) -> Iterator[tuple[str, Recipe, int]]:
+    """Name, recipe and round of `files` files: every recipe in turn, as often as it takes, costly ones less often.
 
-    Every seventh file that has a right suffix gets a hostile name.
+    Every seventh has a hostile name, of a number and the recipe's suffix like all others.
     """
     rounds = ((time, recipe) for time in itertools.count() for recipe in CORPUS)
     wanted = ((time, recipe) for time, recipe in rounds if recipe.at_most is None or time < recipe.at_most)
     for number, (time, recipe) in enumerate(itertools.islice(wanted, files)):
-        name = _name(number, recipe)
+        yield _name(number, recipe), recipe, time
+
+
+def members(files: int, seed: int) -> Iterator[tuple[Member, bytes]]:
+    """`files` members with their bytes."""
+    for name, recipe, time in planned(files):
         data = recipe.make(dice_for(recipe, seed, time))
         yield Member(f"files/{name}", recipe.what, recipe.outcomes, recipe.upright), data
 

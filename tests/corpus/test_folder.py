@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.core.errors import KINDS
 from tests.corpus import CORPUS, dice_for, members
+from tests.corpus.folder import planned
 
 
 def test_the_same_seed_gives_the_same_files_in_another_process(tmp_path: Path) -> None:
@@ -46,3 +47,19 @@ def test_the_kinds_are_many_and_their_outcomes_exist() -> None:
     families = Counter(recipe.what.split(":")[0] for recipe in CORPUS)
     assert all(count >= 8 for count in families.values()), families
     assert len(families) == 13, families
+
+
+def test_names_are_hostile_but_possible_and_nobody_has_two() -> None:
+    names = [name for name, _, _ in planned(2200)]
+    assert len(set(names)) == 2200
+    assert all(0 < len(name.encode()) <= 255 and "/" not in name and "\0" not in name for name in names)
+    assert max(len(name.encode()) for name in names) == 255
+    for part in ("\n", "🖼", "%", "'", '"', " ", "\\", "\x1b"):
+        assert sum(part in name for name in names) > 5, part
+    assert any(name.startswith("-") for name in names)
+
+
+def test_costly_kinds_are_few_and_every_kind_is_there() -> None:
+    counts = Counter(recipe.what for _, recipe, _ in planned(2200))
+    for recipe in CORPUS:
+        assert 1 <= counts[recipe.what] <= (recipe.at_most or 4), recipe.what

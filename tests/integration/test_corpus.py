@@ -136,6 +136,7 @@ def test_every_file_is_one_row_or_one_failure(whole: Whole) -> None:
         keys = [row["key"] for row in (*outcome.rows, *outcome.failures)]
         assert sorted(keys) == sorted(whole.members)
     assert len(whole.members) == FILES
+    assert sum((whole.folder / "pictures" / image).stat().st_size for image in whole.members) < 300e6
 
 
 def test_a_folder_of_odd_names_is_read_like_a_listing_of_them(whole: Whole) -> None:
