@@ -102,9 +102,9 @@ def _binary(dice: random.Random, kind: bytes, most: int = 255, between: bytes = 
 
 
 def _deep_large(dice: random.Random) -> bytes:
-    """A megapixel of ten bits."""
-    row = struct.pack(">3600H", *(dice.randint(0, 1023) for _ in range(3600)))
-    return b"P6\n1200 800\n1023\n" + row * 800
+    """Ten bits a channel."""
+    row = struct.pack(">2100H", *(dice.randint(0, 1023) for _ in range(2100)))
+    return b"P6\n700 500\n1023\n" + row * 500
 
 
 def _text(dice: random.Random, kind: bytes, most: int = 255, size: tuple[int, int] | None = None) -> bytes:
@@ -135,9 +135,9 @@ for kind, suffix in ((b"P1", ".pbm"), (b"P2", ".pgm"), (b"P3", ".ppm")):
     PPMS.put(kind.decode(), suffix, partial(_text, kind=kind))
 PPMS.put("P2 up to 7", ".pgm", partial(_text, kind=b"P2", most=7))
 PPMS.put("P3 up to 1000", ".ppm", partial(_text, kind=b"P3", most=1000))
-PPMS.put("P3 of a megapixel", ".ppm", partial(_text, kind=b"P3", size=(1200, 800)), at_most=1)
-PPMS.put("P6 of a megapixel up to 1023", ".ppm", _deep_large, at_most=1)
-PPMS.put("P1 of a megapixel", ".pbm", partial(_text, kind=b"P1", size=(1200, 800)), at_most=1)
+PPMS.put("P3 of 700 x 500", ".ppm", partial(_text, kind=b"P3", size=(700, 500)), at_most=1)
+PPMS.put("P6 of 700 x 500 up to 1023", ".ppm", _deep_large, at_most=1)
+PPMS.put("P1 of 1200 x 800", ".pbm", partial(_text, kind=b"P1", size=(1200, 800)), at_most=1)
 PPMS.put("P3 with words", ".ppm", lambda dice: _text(dice, b"P3") + b"these are no numbers", EITHER)
 PPMS.put("P3 of words", ".ppm", lambda dice: b"P3\n30 20\n255\n" + b"red green blue\n" * 600, TORN)
 PPMS.put("P3 beyond its maximum", ".ppm", lambda dice: _text(dice, b"P3").replace(b" 1", b" 300"), TORN)

@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_files_in_another_process(tmp_path: Path) -
 
 
 def test_every_cheap_recipe_is_repeatable_and_most_differ_by_seed() -> None:
-    cheap = [recipe for recipe in CORPUS if recipe.at_most is None][::4]
+    cheap = [recipe for recipe in CORPUS if recipe.at_most is None][::3]
     once = [recipe.make(dice_for(recipe, 7, 0)) for recipe in cheap]
     again = [recipe.make(dice_for(recipe, 7, 0)) for recipe in cheap]
     other = [recipe.make(dice_for(recipe, 8, 0)) for recipe in cheap]

@@ -23,13 +23,13 @@ from tests.support import scripts
 from tests.support.exchange import Reply, Request
 from tests.support.fake_server import FakeServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 FILES = 2200
 SEED = 7
 MAX_SIDE = 640
 PATIENCE = 200.0
-"""Seconds for one run; it takes about twenty on an idle machine."""
+"""Seconds for one run; it takes about fifteen on an idle machine of two cores."""
 
 MAX_MEMORY = 1.5e9
 """Bytes of the process and all its children at one time. The corpus has six pictures at the cap of pixels in a row:
