@@ -19,7 +19,7 @@ from pipeline.compose import new_run_id, open_provider
 from pipeline.config import Config
 from pipeline.embedded.child import running_server
 from pipeline.engine.flow import Flow, Settings
-from pipeline.engine.questions import Parts
+from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
@@ -35,9 +35,13 @@ from pipeline.providers.dialects import DIALECTS
 from pipeline.reporting.progress import report_progress
 from pipeline.reporting.totals import TaskTotals
 from pipeline.storage.http import AiohttpTransport
+from pipeline.storage.links import LinkingWeb
 from pipeline.storage.local import LocalFetcher
+from pipeline.storage.web import WebFetcher
 
 log = structlog.get_logger()
+DOWNLOADS = 32
+"""Pictures fetched from the web at once: four busy hosts' worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ async def _work(
         concurrency=config.limits.concurrency,
         threads=len(os.sched_getaffinity(0)),
         chunk_bytes=min(2**20, config.limits.bytes_in_flight // 64),
+        downloads=DOWNLOADS,
+        send=config.images.send,
         repairs=config.retry.repairs,
         limit=wish.limit,
         keep=config.manifest.keep,
@@ -122,10 +128,15 @@ async def _work(
     )
     log.info("run.started", to_do=stats.to_do, output=str(opened.output.root), run_id=run_id)
     concurrency = config.limits.concurrency
-    async with _server(config, stop) as base_url, _recorded(opened.output, run_id, concurrency, stats):
+    async with (
+        _server(config, stop) as base_url,
+        _web(config) as web,
+        _recorded(opened.output, run_id, concurrency, stats),
+    ):
         parts = Parts(
             source=opened.source,
             fetcher=LocalFetcher(),
+            web=web,
             preparer=ImagePreparer(ServerRules(dialect.accepts, dialect.max_base64_bytes, dialect.max_images)),
             tasks=opened.tasks,
             provider=open_provider(config, base_url, transport),
@@ -146,6 +157,18 @@ async def _server(config: Config, stop: Stop) -> AsyncIterator[str]:
         return
     async with running_server(stop.fail) as base_url:
         yield base_url
+
+
+@asynccontextmanager
+async def _web(config: Config) -> AsyncIterator[LinkingWeb]:
+    rule, allowed = DIALECTS[config.provider.dialect].fetches, config.manifest.allow_private
+    per_host = config.limits.downloads_per_host
+    reaches_us = rule is not None and rule.private
+    async with (
+        WebFetcher(per_host=per_host, allow_private=allowed) as web,
+        WebFetcher(per_host=per_host, allow_private=allowed and reaches_us) as outside,
+    ):
+        yield LinkingWeb(web, outside, rule)
 
 
 @asynccontextmanager

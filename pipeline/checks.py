@@ -11,7 +11,7 @@ from pipeline.config import Task as TaskConfig
 from pipeline.config_file import load_config, read_key
 from pipeline.images.model_names import family_of
 from pipeline.images.tokens import FAMILIES, smallest
-from pipeline.providers.dialects import DIALECTS
+from pipeline.providers.dialects import DIALECTS, Dialect
 from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
 
 
@@ -45,6 +45,8 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -
     if isinstance(images, Images):
         models = {task.model or (provider.model if isinstance(provider, Provider) else None) or "" for task in tasks}
         problems += _image_problems(images, sorted(models) if known else [])
+        if isinstance(provider, Provider) and known and images.send != "inline":
+            problems += _link_problems(DIALECTS[provider.dialect])
     return problems + _provider_problems(provider, tasks) if known and isinstance(provider, Provider) else problems
 
 
@@ -61,6 +63,12 @@ def _provider_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[
                 f"tasks.{task.folder}.max_tokens: {dialect.name} answers at most {dialect.max_tokens_cap} tokens"
             )
     return problems
+
+
+def _link_problems(dialect: Dialect) -> list[str]:
+    if dialect.fetches is not None:
+        return []
+    return [f"images.send: it is not known that {dialect.name} fetches pictures by their address; use 'inline'"]
 
 
 def _image_problems(images: Images, models: Sequence[str]) -> list[str]:

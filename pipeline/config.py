@@ -50,24 +50,30 @@ class Run(Section):
 
 
 class Manifest(Section):
-    """Which pictures: a folder, a glob, or a .jsonl listing and its columns."""
+    """Which pictures: a folder, a glob, or a .jsonl listing and its columns.
+
+    `allow_private` lets addresses in it lead into the network that this machine stands in.
+    """
 
     path: str = Field(min_length=1)
     image: str | None = None
     key: str | None = None
     keep: tuple[str, ...] = ()
+    allow_private: bool = False
 
 
 class Images(Section):
     """How a picture is sent. `max_side` in pixels, `max_tokens` by the formula of the model's `family`.
 
-    With neither, the task's longest side counts; a family of None is told by the model's name.
+    With neither, the task's longest side counts; a family of None is told by the model's name. `send` is about pictures
+    from the web: as bytes, by their address where the server may fetch it, or by it where they need nothing done.
     """
 
     max_side: int | None = Field(None, ge=16, le=16384)
     max_tokens: int | None = Field(None, ge=1, le=2**20)
     family: str | None = None
     pages: Literal["first", "all"] = "first"
+    send: Literal["inline", "url", "auto"] = "inline"
 
 
 class Provider(Section):
@@ -106,6 +112,7 @@ class Limits(Section):
     concurrency: int = Field(16, ge=1, le=4096)
     requests_per_minute: float | None = Field(None, gt=0)
     bytes_in_flight: Annotated[int, BeforeValidator(_bytes)] = Field(256 * 2**20, ge=2**20, le=2**50)
+    downloads_per_host: int = Field(8, ge=1, le=1024)
 
 
 class Retry(Section):
@@ -164,4 +171,6 @@ class Config(Section):
             "family": self.images.family,
             # None for what was the only way before there was a choice.
             "pages": None if self.images.pages == "first" else self.images.pages,
+            # The server makes of the original what it likes; with auto it gets the bytes that it would get anyway.
+            "send": "url" if self.images.send == "url" else None,
         }

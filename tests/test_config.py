@@ -55,10 +55,12 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("manifest", "image"): "url",
     ("manifest", "key"): "id",
     ("manifest", "keep"): ("licence",),
+    ("manifest", "allow_private"): True,
     ("images", "max_side"): 512,
     ("images", "max_tokens"): 800,
     ("images", "family"): "qwen3-vl",
     ("images", "pages"): "all",
+    ("images", "send"): "url",
     ("provider", "dialect"): "openai",
     ("provider", "base_url"): "http://localhost:1/v1",
     ("provider", "api_key_env"): "KEY",
@@ -77,6 +79,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("limits", "concurrency"): 3,
     ("limits", "requests_per_minute"): 60.0,
     ("limits", "bytes_in_flight"): 2**21,
+    ("limits", "downloads_per_host"): 3,
     ("retry", "attempts"): 2,
     ("retry", "lifetime_attempts"): 20,
     ("retry", "total_seconds"): 10.0,
@@ -124,7 +127,7 @@ def fingerprint(config: Config) -> dict[str, Any]:
 
 def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path) -> None:
     deciding = {"provider.model", "provider.temperature", "provider.seed", "images.max_side"}
-    deciding |= {"images.max_tokens", "images.family", "images.pages"}
+    deciding |= {"images.max_tokens", "images.family", "images.pages", "images.send"}
     for (section, key), value in EXAMPLES.items():
         if section == "tasks" or f"{section}.{key}" in deciding:
             continue
@@ -149,6 +152,7 @@ def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path
         ("images.max_side=512", "max_side"),
         ("images.family=qwen3-vl", "family"),
         ("images.pages=all", "pages"),
+        ("images.send=url", "send"),
     ],
 )
 def test_what_decides_an_answer_is_in_the_fingerprint(tmp_path: Path, override: str, changed: str) -> None:

@@ -128,16 +128,22 @@ class Flow:
     async def _take_in(
         self, questions: MemoryObjectSendStream[Question], finished: MemoryObjectSendStream[Outcome]
     ) -> None:
+        # What comes from the web waits for others; what lies here must not wait behind it.
+        threads, downloads = self._settings.threads, self._settings.downloads
         async with anyio.create_task_group() as intake:
-            rows_in, rows_out = anyio.create_memory_object_stream[list[Wanted]](self._settings.threads)
-            async with rows_out:
-                for _ in range(2 * self._settings.threads + self._settings.downloads):
-                    intake.start_soon(self._prepare, rows_out.clone(), questions.clone(), finished.clone())
-            intake.start_soon(self._scan, rows_in)
+            here_in, here_out = anyio.create_memory_object_stream[list[Wanted]](threads)
+            away_in, away_out = anyio.create_memory_object_stream[list[Wanted]](threads)
+            async with here_out, away_out:
+                for chunks, workers in ((here_out, 2 * threads), (away_out, downloads)):
+                    for _ in range(workers):
+                        intake.start_soon(self._prepare, chunks.clone(), questions.clone(), finished.clone())
+            intake.start_soon(self._scan, here_in, away_in)
 
-    async def _scan(self, chunks: MemoryObjectSendStream[list[Wanted]]) -> None:
+    async def _scan(
+        self, here: MemoryObjectSendStream[list[Wanted]], away: MemoryObjectSendStream[list[Wanted]]
+    ) -> None:
         ledger, left = self._parts.ledger, self._settings.limit
-        async with chunks:
+        async with here, away:
             for shard in self._parts.source.shards:
                 if ledger.left(shard) == 0:
                     continue
@@ -146,7 +152,7 @@ class Flow:
                     while rows := await run_sync(_chunk, scanned):
                         wanted = [(row, tasks) for row in rows if (tasks := ledger.outstanding(shard, row.ordinal))]
                         for chunk in small_chunks(wanted[:left], self._settings.chunk_bytes):
-                            await chunks.send(chunk)
+                            await (here if chunk[0][0].url is None else away).send(chunk)
                         if left is not None and (left := left - len(wanted)) <= 0:
                             return
                 except ManifestError as error:

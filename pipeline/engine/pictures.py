@@ -108,7 +108,7 @@ def small_chunks(wanted: Sequence[Wanted], most: int) -> Iterator[list[Wanted]]:
     chunk: list[Wanted] = []
     size = 0
     for row, tasks in wanted:
-        more = most if row.size is None else row.size
+        more = most + 1 if row.size is None else row.size
         if chunk and (len(chunk) == CHUNK or size + more > most):
             yield chunk
             chunk, size = [], 0

@@ -1,6 +1,7 @@
 """A JSON Lines listing as a manifest: one object a line, a column with the picture's path, others to keep or to quote.
 
-Paths are relative to the listing's folder. The key is the column named by `manifest.key`, else the path as written.
+Paths are relative to the listing's folder; http and https addresses may stand in their place. The key is the column
+named by `manifest.key`, else the path as written, or the address without what signs it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, ManifestRow, Scalar
 from pipeline.manifests.directory import file_size
 from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.storage.urls import is_url, public_url
 
 IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "path", "image_path", "jpg", "png", "webp")
 """Column names taken for the picture's when none is configured, whatever their case."""
@@ -112,12 +114,15 @@ class Listing:
             columns |= {column.name: self._kept(record.get(column.name), column, number) for column in kept}
         except ItemError as error:
             return ManifestRow(shard, ordinal, key, self._place(number), problem=error)
+        if is_url(image):
+            return ManifestRow(shard, ordinal, key, public_url(image), columns=columns, url=image)
         path = self._path.parent / image
         return ManifestRow(shard, ordinal, key, image, str(path), file_size(path), columns)
 
     def _key_of(self, record: Mapping[str, Any]) -> str:
         if self._key is None:
-            return self._image_of(record)
+            image = self._image_of(record)
+            return public_url(image) if is_url(image) else image
         value = record.get(self._key)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             raise ItemError("bad_row", f"the key column {self._key!r} holds no text or whole number")
@@ -131,10 +136,9 @@ class Listing:
             raise ItemError("no_image", f"the column {self._image!r} is empty")
         if not isinstance(value, str):
             raise ItemError("bad_row", f"the column {self._image!r} holds no path")
-        if "://" in value:
-            raise ItemError(
-                "bad_row", f"{value.split('?')[0]} is a remote address; this version reads local files only"
-            )
+        if "://" in value and not is_url(value):
+            scheme = value.partition("://")[0][:20]
+            raise ItemError("bad_row", f"{scheme}:// is no address that a manifest may name; http and https are")
         return value
 
     def _find_image(self) -> str:

@@ -41,6 +41,11 @@ _NAME = re.compile(r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def is_url(text: str) -> bool:
+    """Whether this is meant as an http or https address, not as a path."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
 def public_url(url: str) -> str:
     """The address for keys, rows and logs: without user name and password, fragment and signing parameters.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -54,6 +54,10 @@ HEADERS: Final = {
     "accept": "*/*",  # whoever names formats is sent the newest that he names, not the picture that lies there
     "accept-encoding": "identity",
 }
+FIRST_RESERVE: Final = 2**20
+"""Bytes asked for when an answer does not say its length."""
+
+Reserve = Callable[[int], Awaitable[None]]
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 
 
@@ -92,6 +96,22 @@ class _Answer:
         return self.headers.get("location") if self.status in _REDIRECTS else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """One address to be fetched, repeats and redirects included: until when, and who is asked for memory."""
+
+    clock: anyio.CancelScope
+    reserve: Reserve | None
+
+    async def hold(self, size: int) -> None:
+        """Wait until `size` bytes may be held. That wait is nobody's slowness, so the clock stands still."""
+        if self.reserve is None:
+            return
+        left, self.clock.deadline = self.clock.deadline - anyio.current_time(), math.inf
+        await self.reserve(size)
+        self.clock.deadline = anyio.current_time() + left
+
+
 class WebFetcher:
     """Fetches pictures, any number at once; an async context manager that closes its connections.
 
@@ -120,12 +140,12 @@ class WebFetcher:
             keep_alive_s=KEEP_ALIVE_S,
         )
 
-    async def fetch(self, url: str) -> Fetched:
-        """The bytes that the address gives, whatever they are.
+    async def fetch(self, url: str, reserve: Reserve | None = None) -> Fetched:
+        """The bytes that the address gives, whatever they are. `reserve` waits until so many bytes may be held.
 
         Raises ItemError: not_found, forbidden, fetch_timeout, fetch_failed, too_large, blocked_address.
         """
-        answer, redirected = await self._in_time("GET", url)
+        answer, redirected = await self._in_time("GET", url, reserve)
         if answer.status not in WHOLE:
             error = refused(answer.status, named(str(answer.url)))
             raise _redirected(url, error) if redirected else error
@@ -154,19 +174,19 @@ class WebFetcher:
     ) -> None:
         await self.aclose()
 
-    async def _in_time(self, method: str, url: str) -> tuple[_Answer, bool]:
+    async def _in_time(self, method: str, url: str, reserve: Reserve | None = None) -> tuple[_Answer, bool]:
         with anyio.CancelScope(deadline=anyio.current_time() + self._deadline_s) as clock:
-            return await self._followed(method, url, clock)
+            return await self._followed(method, url, _Errand(clock, reserve))
         raise ItemError(
             "fetch_timeout",
             f"no whole answer from {named(url)} within {self._deadline_s:g} s, repeats and redirects included",
         )
 
-    async def _followed(self, method: str, url: str, clock: anyio.CancelScope) -> tuple[_Answer, bool]:
+    async def _followed(self, method: str, url: str, errand: _Errand) -> tuple[_Answer, bool]:
         at, redirected = read_url(url), False
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                answer = await self._answer(method, at, clock)
+                answer = await self._answer(method, at, errand)
                 if answer.location is None:
                     return answer, redirected
                 redirected = True
@@ -177,14 +197,14 @@ class WebFetcher:
             "fetch_failed", f"{named(url)} redirects more than {MAX_REDIRECTS} times; list the address it ends at"
         )
 
-    async def _answer(self, method: str, url: httpx.URL, clock: anyio.CancelScope) -> _Answer:
-        async with self._turns.turn(_host(url), clock):
+    async def _answer(self, method: str, url: httpx.URL, errand: _Errand) -> _Answer:
+        async with self._turns.turn(_host(url), errand.clock):
             for failed in itertools.count(1):
-                outcome = await self._tried(method, url)
+                outcome = await self._tried(method, url, errand)
                 if isinstance(outcome, _Answer) and not outcome.passing:
                     return outcome
                 wait_s = self._wait(failed, outcome)
-                if failed == ATTEMPTS or anyio.current_time() + wait_s >= clock.deadline:
+                if failed == ATTEMPTS or anyio.current_time() + wait_s >= errand.clock.deadline:
                     break
                 await anyio.sleep(wait_s)  # keeping the turn: a host that is busy gets fewer requests
         if isinstance(outcome, PassingError):
@@ -196,7 +216,7 @@ class WebFetcher:
         asked = retry_after(outcome.headers) if isinstance(outcome, _Answer) else None
         return max(jittered, min(asked or 0.0, LONGEST_WAIT_S))
 
-    async def _tried(self, method: str, url: httpx.URL) -> _Answer | PassingError:
+    async def _tried(self, method: str, url: httpx.URL, errand: _Errand) -> _Answer | PassingError:
         shown = named(str(url))
         try:
             check_host(_host(url), allow_private=self._allow_private)
@@ -205,7 +225,7 @@ class WebFetcher:
                 directive = forbids(response.headers.get_list("x-robots-tag"))
                 if whole and directive is not None:
                     raise ItemError("forbidden", f"models are not to read it, its X-Robots-Tag says {directive}", 200)
-                body = await self._read(response) if whole and method == "GET" else b""
+                body = await self._read(response, errand) if whole and method == "GET" else b""
                 return _Answer(url, response.status_code, response.headers, body)
         except ItemError as error:  # the host's, the body's
             raise ItemError(error.kind, f"cannot fetch {shown}: {error.message}", error.status) from None
@@ -215,15 +235,21 @@ class WebFetcher:
                 return outcome
             raise outcome from None
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read(self, response: httpx.Response, errand: _Errand) -> bytes:
         too_large = ItemError("too_large", f"it has more than {self._max_bytes:,} bytes, the limit for a picture", 200)
         length = response.headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_bytes:
             raise too_large
         body = BytesIO()  # gives its bytes away without a second copy
+        reserved = min(int(length) if length.isdecimal() else 0, self._max_bytes)
+        await errand.hold(reserved)
         async for chunk in response.aiter_raw():
-            if body.tell() + len(chunk) > self._max_bytes:
+            size = body.tell() + len(chunk)
+            if size > self._max_bytes:
                 raise too_large
+            if size > reserved:  # it did not say how long it is, or lied
+                reserved = max(2 * reserved, size, FIRST_RESERVE)
+                await errand.hold(reserved)
             body.write(chunk)
         return body.getvalue()
 

@@ -30,6 +30,22 @@ def test_paths_are_keys_and_lie_beside_the_listing(tmp_path: Path, path: Path) -
     ]
 
 
+def test_addresses_stand_for_pictures_and_their_signatures_are_no_part_of_a_key(path: Path) -> None:
+    signed = "https://host/a.jpg?w=3&X-Amz-Signature=secret"
+    listing(
+        path, {"image": signed, "id": 7}, {"image": "HTTP://me:password@host/b.jpg#part"}, {"image": "file:///c.jpg"}
+    )
+    rows = scanned(only(path))
+    assert [(row.key, row.uri, row.url, row.path, row.size) for row in rows[:2]] == [
+        ("https://host/a.jpg?w=3", "https://host/a.jpg?w=3", signed, None, None),
+        ("HTTP://host/b.jpg", "HTTP://host/b.jpg", "HTTP://me:password@host/b.jpg#part", None, None),
+    ]
+    assert rows[2].problem is not None
+    assert rows[2].problem.message == "file:// is no address that a manifest may name; http and https are"
+    assert next(row.key for row in scanned(only(path, key="id"))) == "7"
+    assert "secret" not in repr(keys(only(path)))
+
+
 def test_marks_blank_lines_and_foreign_line_ends_are_no_rows(path: Path) -> None:
     path.write_bytes(b'\xef\xbb\xbf{"image": "a.jpg"}\r\n\r\n  \n{"image": "\xc3\xa4.jpg"}\r\n\n{"image": "c.jpg"}')
     assert keys(only(path)) == ["a.jpg", "ä.jpg", "c.jpg"]
@@ -54,7 +70,7 @@ def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
         {"image": None},
         {"image": ""},
         {"image": 7},
-        {"image": "https://host/x.jpg?token=secret"},
+        {"image": "s3://bucket/x.jpg?token=secret"},
         b"\xff\xfe",
     )
     assert problems(path) == [
@@ -66,7 +82,7 @@ def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
         ("train.jsonl:6", "no_image", "the column 'image' is empty"),
         ("train.jsonl:7", "no_image", "the column 'image' is empty"),
         ("train.jsonl:8", "bad_row", "the column 'image' holds no path"),
-        ("train.jsonl:9", "bad_row", "https://host/x.jpg is a remote address; this version reads local files only"),
+        ("train.jsonl:9", "bad_row", "s3:// is no address that a manifest may name; http and https are"),
         ("train.jsonl:10", "bad_row", "train.jsonl:10 is not a JSON object"),
     ]
 
