@@ -137,7 +137,7 @@ class CheckedResolver(AbstractResolver):
         return [str(sockaddr[0]) for *_, sockaddr in found]
 
 
-_ADVICE: Final = "only addresses of the public internet are fetched, unless private ones are allowed"
+_ADVICE: Final = "only addresses of the public internet are fetched, unless manifest.allow_private is true"
 
 
 def _check(host: str, address: IPAddress, *, allow_private: bool) -> None:

@@ -1,0 +1,130 @@
+"""Pictures from the web with the real command: a listing of addresses, a web server and a provider that fetches."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.command import Job
+from tests.support import scripts
+from tests.support.exchange import Reply, Request
+from tests.support.fake_server import FakeServer
+from tests.support.pictures import write_pictures
+
+
+class WebServer:
+    """Serves a folder on loopback; `asked` are method and path of every request."""
+
+    def __init__(self, folder: Path) -> None:
+        asked = self.asked = list[str]()
+
+        class Page(SimpleHTTPRequestHandler):
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+                asked.append(f"{self.command} {self.path}")
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Page, directory=str(folder)))
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[WebServer]:
+    write_pictures(tmp_path / "served", 3)
+    server = WebServer(tmp_path / "served")
+    yield server
+    server.close()
+
+
+def _job(tmp_path: Path, web: WebServer, fake_server: FakeServer, *names: str, **tables: Any) -> Job:
+    listing = tmp_path / "list.jsonl"
+    addresses = [f"{web.address}/{name}?sig=secret-{number}" for number, name in enumerate(names)]
+    listing.write_text("".join(json.dumps({"url": address}) + "\n" for address in addresses))
+    tables.setdefault("manifest_", {"allow_private": True})
+    return Job(tmp_path, listing, fake_server.base_url, **tables)
+
+
+NAMES = ("00000.jpg", "00001.jpg", "00002.jpg")
+
+
+def test_pictures_are_fetched_and_their_signatures_are_nowhere(
+    tmp_path: Path, web: WebServer, fake_server: FakeServer
+) -> None:
+    job = _job(tmp_path, web, fake_server, *NAMES, "gone.jpg")
+    ended = job.run("--verbose")
+    assert ended.code == 0, ended.stderr
+    rows = job.rows()
+    assert [row["key"] for row in rows] == [f"{web.address}/{name}" for name in NAMES]
+    assert all(row["uri"] == row["key"] and row["width"] == 48 for row in rows)
+    assert sorted(row["image_sha256"] for row in rows) == sorted(
+        request.image_sha256 for request in fake_server.requests
+    )
+    (failure,) = job.failures()
+    assert (failure["kind"], failure["stage"], failure["http_status"]) == ("not_found", "fetch", 404)
+    everything = ended.stdout + ended.stderr + repr(rows) + repr(failure)
+    everything += "".join(path.read_bytes().decode("latin-1") for path in job.out.rglob("*") if path.is_file())
+    assert "secret" not in everything
+
+    # The same pictures under new signatures are the same rows.
+    again = _job(tmp_path, web, fake_server, *NAMES, "gone.jpg").run()
+    assert "no call was made" in again.stdout
+
+
+def test_a_listing_of_others_does_not_lead_into_this_network(
+    tmp_path: Path, web: WebServer, fake_server: FakeServer
+) -> None:
+    job = _job(tmp_path, web, fake_server, *NAMES, manifest_={})
+    ended = job.run()
+    assert ended.code == 0, ended.stderr
+    assert set(job.kinds().values()) == {"blocked_address"}
+    assert "manifest.allow_private" in job.failures()[0]["message"]
+    assert web.asked == []
+
+
+def _linked(request: Request) -> bool:
+    return request.has('"url":"http')
+
+
+def test_the_provider_fetches_what_it_can_and_gets_the_rest_inline(
+    tmp_path: Path, web: WebServer, fake_server: FakeServer
+) -> None:
+    def script(request: Request) -> Reply:
+        if _linked(request) and request.has("00001.jpg"):
+            message = "Error while downloading file. Upstream status code: 403"
+            return scripts.error(400, message)(request)
+        return scripts.text("A picture.")(request)
+
+    (tmp_path / "served" / "page.html").write_text("<html>")
+    fake_server.script = script
+    job = _job(tmp_path, web, fake_server, *NAMES, "page.html", provider={"dialect": "vllm"}, images={"send": "url"})
+    ended = job.run()
+    assert ended.code == 0, ended.stderr
+    rows = {row["key"].rpartition("/")[2]: row for row in job.rows()}
+    assert set(rows) == set(NAMES)
+    assert [(rows[name]["width"], rows[name]["attempts"]) for name in NAMES] == [(None, 1), (48, 2), (None, 1)]
+    assert job.kinds() == {f"{web.address}/page.html": "not_an_image"}, "what is no picture is not left to the provider"
+    assert sorted(_linked(request) for request in fake_server.requests) == [False, True, True, True]
+    fetched = [line for line in web.asked if line.startswith("GET")]
+    assert len(fetched) == 2, "one that the provider could not fetch, one that it was not asked to"
+    assert "no call was made" in job.run().stdout
+
+
+def test_a_provider_that_fetches_nothing_is_told_before_the_start(
+    tmp_path: Path, web: WebServer, fake_server: FakeServer
+) -> None:
+    job = _job(tmp_path, web, fake_server, *NAMES, images={"send": "url"})
+    ended = job.run()
+    assert ended.code == 2
+    assert "images.send: it is not known that generic fetches" in ended.stderr
