@@ -18,6 +18,7 @@ Machines are noisy: trust the ratios within a run. A goal that is not met is no 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -50,6 +51,7 @@ def main(arguments: list[str]) -> int:
     if unknown := set(chosen) - WORKLOADS.keys():
         print(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
         return 2
+    load = os.getloadavg()[0]
     figures: list[Figure] = []
     broken: list[str] = []
     for name in chosen:
@@ -62,6 +64,7 @@ def main(arguments: list[str]) -> int:
                 broken.append(f"{name} broke: {error}")
         print(f"{name} took {time.monotonic() - started:.0f} s", flush=True)
     print_table(figures)
+    print(f"Load average before it began: {load:.1f} on {os.cpu_count()} cores; above 0.5 trust the ratios alone.")
     print("\n".join(broken))
     return 1 if broken else 0
 
