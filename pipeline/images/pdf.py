@@ -1,0 +1,136 @@
+"""Pages of a PDF as pictures, one at a time, with the optional extra `pdf` (pypdfium2 5.15 over PDFium).
+
+PDFium works on hostile bytes and is not safe in threads: this belongs in a child process (`apart.py`). A page has no
+pixels of its own, only points (1/72 inch), so its size as a picture is the size that it is rendered at.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from pipeline.core.errors import ItemError
+from pipeline.core.types import ImageContract
+from pipeline.images.inspect import MAX_ASPECT, MIN_SIDE
+from pipeline.images.pillow import DEFECTS, MAX_PIXELS
+from pipeline.images.rules import ServerRules
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfPage
+
+MAX_PAGES = 200
+"""Pages of one document. What a model still answers about at once ends long before; so does a server's body limit."""
+
+_SIDE = 2048
+"""Pixels on the longest side where the contract names none: A4 at 175 dots an inch, where small print is legible."""
+
+_HEADER = re.compile(rb"%PDF-\d")
+_HEADER_WITHIN = 1024
+"""Bytes in which readers look for the header (ISO 32000-1 from Adobe, Implementation note 13 of PDF 1.7, 2006), and
+for the end at the other end (note 18)."""
+
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
+
+
+def is_pdf(source: bytes) -> bool:
+    """Whether PDF readers would take `source` for one: junk may stand in front of it, a picture's header may not."""
+    return _HEADER.search(source, 0, _HEADER_WITHIN) is not None and not source.startswith(_PICTURES)
+
+
+def page_images(source: bytes, contract: ImageContract, rules: ServerRules) -> Iterator[Image.Image]:
+    """The pages that the contract wants, in order, upright, in RGB on white, each rendered when it is asked for.
+
+    The longest side has `max_side` pixels, or 2048 where there is none: an upper bound to fit into `max_tokens`.
+    Raises ItemError: unsupported_format without the extra, unreadable, truncated, image_rejected for too many pages
+    (before any is rendered), and too_many_pixels, too_small and bad_aspect for a page's size in points.
+    """
+    with _document(source) as document:
+        count = len(document)
+        if count < 1:
+            raise ItemError("unreadable", "this PDF has no pages")
+        wanted = 1 if contract.pages == "first" else count
+        most = MAX_PAGES if rules.max_images is None else min(MAX_PAGES, rules.max_images)
+        if wanted > most:
+            raise ItemError(
+                "image_rejected",
+                f"this PDF has {count} pages and at most {most} can be sent in one request: split the document, or "
+                'send the first page alone (images.pages = "first")',
+            )
+        for number in range(wanted):
+            with _complaints(f"page {number + 1} of this PDF"):
+                page = document[number]
+                picture = _rendered(page, contract.max_side or _SIDE, number + 1)
+                page.close()
+            yield picture
+
+
+@contextmanager
+def _document(source: bytes) -> Iterator[PdfDocument]:
+    try:
+        import pypdfium2  # an extra, and 60 ms that no other picture needs
+    except ImportError as error:
+        raise ItemError(
+            "unsupported_format", 'this is a PDF; to send its pages, install the extra: pip install "vlm-batch[pdf]"'
+        ) from error
+    with _complaints("this PDF"):
+        try:
+            document = pypdfium2.PdfDocument(source)
+        except pypdfium2.PdfiumError as error:
+            if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+                raise ItemError("unreadable", "this PDF needs a password: save it without one") from error
+            if _is_cut(source):
+                raise _truncated() from error
+            raise
+    with document:
+        # PDFium shows what it can of half a file, as if the rest had never been.
+        if not pypdfium2.raw.FPDF_DocumentHasValidCrossReferenceTable(document) and _is_cut(source):
+            raise _truncated()
+        with _complaints("this PDF"):
+            document.init_forms()  # without it, what was typed into a form is not shown
+        yield document
+
+
+def _is_cut(source: bytes) -> bool:
+    """Whether the mark is missing that ends a PDF; blanks, zeros and a little junk may follow it."""
+    return b"%%EOF" not in source.rstrip(b"\0\t\n\f\r ")[-_HEADER_WITHIN:]
+
+
+def _truncated() -> ItemError:
+    return ItemError("truncated", "the file ends before the PDF does: fetch it again")
+
+
+@contextmanager
+def _complaints(what: str) -> Iterator[None]:
+    """PDFium's and its wrapper's exceptions as ours; their texts name addresses and no reasons."""
+    try:
+        yield
+    except DEFECTS as error:
+        raise ItemError("unreadable", f"{what} cannot be read: it is damaged or malformed") from error
+
+
+def _rendered(page: PdfPage, max_side: int, number: int) -> Image.Image:
+    width, height = page.get_size()
+    _judge(width, height, number)
+    longest = max(width, height)
+    side = min(max_side, math.isqrt(int(MAX_PIXELS * longest / min(width, height))))
+    # A hair less than the side: the wrapper rounds up, and must not round up beyond it.
+    bitmap = page.render(scale=(side - 0.01) / longest, rev_byteorder=True)
+    picture: Image.Image = bitmap.to_pil()  # a copy
+    bitmap.close()
+    return picture
+
+
+def _judge(width: float, height: float, number: int) -> None:
+    """Raise ItemError unless a page of this size in points would pass as a picture of so many pixels."""
+    said = f"page {number} of this PDF is {width:.0f} x {height:.0f} points (1/72 inch)"
+    if min(width, height) < MIN_SIDE:
+        raise ItemError("too_small", f"{said}; each side needs {MIN_SIDE} at least")
+    if width * height > MAX_PIXELS:
+        raise ItemError("too_many_pixels", f"{said}; at most {MAX_PIXELS} pixels are drawn, one a point: scale it down")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise ItemError("bad_aspect", f"{said}; models refuse more than {MAX_ASPECT}:1: cut it into pieces")
