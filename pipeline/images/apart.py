@@ -18,7 +18,6 @@ from pipeline.core.errors import ItemError, RunError
 from pipeline.core.types import ImageContract, PreparedImage
 from pipeline.images import apart_wire as wire
 from pipeline.images.apart_link import Child, ChildEndedError
-from pipeline.images.pdf import is_pdf
 from pipeline.images.rules import ServerRules
 
 MEMORY_MIB = 2048
@@ -31,8 +30,10 @@ CPU_S = 60.0
 WALL_S = 900.0
 """Seconds by the clock, for a child that waits instead of computing; a busy machine does not get there."""
 
-DOCUMENT = 10
-"""So many times the time for a document of which all pages are sent."""
+DOCUMENT = 5
+"""So many times as long where all pages of a document are wanted: 200 of them take a second each at the worst."""
+
+_OVERDUE = (None, -signal.SIGALRM, -signal.SIGPROF)
 
 _TAME_SCANS = 32
 """Scans of a JPEG. Encoders write up to 12; each costs a pass over the whole picture, and a few bytes make one."""
@@ -75,16 +76,17 @@ class Apart:
         function does, and unreadable for a picture that exceeds the limits or crashes its decoder; RunError when no
         child can be started, or `close` was called.
         """
-        times = DOCUMENT if contract.pages == "all" and is_pdf(source) else 1
-        request = wire.job(source, contract, rules, self._cpu_s * times)
+        times = DOCUMENT if contract.pages == "all" else 1
+        cpu_s, wall_s = self._cpu_s * times, self._wall_s * times
+        request = wire.job(source, contract, rules, cpu_s, wall_s)
         with self._seats:
             try:
-                return self._asked(self._idle_or_fresh(), request, self._wall_s * times)
+                return self._asked(self._idle_or_fresh(), request, wall_s)
             except ChildEndedError as ended:
-                if ended.status in (None, -signal.SIGPROF):  # its time was its own
+                if ended.status in _OVERDUE:  # its time was its own
                     raise self._verdict(ended.status, times) from None
             try:
-                return self._asked(self._fresh(), request, self._wall_s * times)
+                return self._asked(self._fresh(), request, wall_s)
             except ChildEndedError as ended:
                 raise self._verdict(ended.status, times) from None
 
@@ -117,7 +119,7 @@ class Apart:
         return images
 
     def _verdict(self, status: int | None, times: int) -> ItemError:
-        if status is None:
+        if status in (None, -signal.SIGALRM):
             text = f"decoding does not end within {self._wall_s * times:g} s"
         elif status == -signal.SIGPROF:
             text = f"decoding takes more than {self._cpu_s * times:g} s of computing"

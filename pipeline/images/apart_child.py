@@ -1,11 +1,12 @@
 """The program of a child that decodes for a run: `python -m pipeline.images.apart_child MIB`, pictures over its pipes.
 
-It ends when its stdin closes, so it dies with its parent whatever kills that. Its limits are set before the first
-picture: MIB of address space, seconds of computing for each picture, no core, no file written.
+It ends when its stdin closes, or at the latest when a picture's time is up, so it dies with its parent whatever kills
+that. Its limits are set before the first picture: MIB of address space, no core, no file written.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import resource
@@ -33,16 +34,26 @@ def main() -> None:
     requests, answers = sys.stdin.buffer, _private_stdout()
     _confine(int(sys.argv[1]) << 20)
     _write(answers, wire.framed({}))  # imports went well
+    gc.freeze()
     try:
-        while received := wire.read_frame(requests):
-            _write(answers, _answer(*received))
+        while _answer_one(requests, answers):
+            gc.collect()  # Pillow ties knots around pixels, and the next picture may be long in coming
     except MemoryError:
         os._exit(wire.EXHAUSTED)
 
 
+def _answer_one(requests: BinaryIO, answers: BinaryIO) -> bool:
+    """Nothing of one picture is held while the next is read. False when there is no next."""
+    received = wire.read_frame(requests)
+    if received is not None:
+        _write(answers, _answer(*received))
+    return received is not None
+
+
 def _answer(header: dict[str, Any], source: bytes) -> tuple[bytes, ...]:
-    contract, rules, cpu_s = wire.read_job(header)
+    contract, rules, cpu_s, wall_s = wire.read_job(header)
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    signal.setitimer(signal.ITIMER_REAL, wall_s)
     try:
         return wire.pages(prepared(source, contract, rules))
     except ItemError as error:
@@ -51,6 +62,7 @@ def _answer(header: dict[str, Any], source: bytes) -> tuple[bytes, ...]:
         return wire.failure(error)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _memory_ran_out(error: BaseException) -> bool:
@@ -78,8 +90,10 @@ def _write(answers: BinaryIO, buffers: tuple[bytes, ...]) -> None:
 
 
 def _confine(memory: int) -> None:
-    # Nothing catches SIGPROF: the time limit holds inside a codec too, where no Python runs.
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    # Nothing catches what the clocks send: their limits hold inside a codec too, where no Python runs.
+    for number in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
     # A thread reserves far more address space than it uses, and their number would depend on the machine.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     limits = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, _OPEN_FILES)]

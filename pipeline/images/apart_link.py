@@ -66,8 +66,8 @@ class Child:
     def ask(self, request: Sequence[bytes], wall_s: float, most: int) -> tuple[bytes, memoryview]:
         """Header and body of the answer, whose body has at most `most` bytes.
 
-        `mind` is called now and then, and what it raises ends the wait. Raises ChildEndedError when no answer came within
-        `wall_s` seconds, or ever will; whatever is raised, the child is of no further use.
+        `mind` is called now and then, and what it raises ends the wait. Raises ChildEndedError when no answer came
+        within `wall_s` seconds, or ever will; whatever is raised, the child is of no further use.
         """
         until = time.monotonic() + wall_s
         for buffer in request:

@@ -56,16 +56,16 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     return json.loads(header), body
 
 
-def job(source: bytes, contract: ImageContract, rules: ServerRules, cpu_s: float) -> tuple[bytes, ...]:
-    """A request's buffers: prepare `source`, in at most `cpu_s` seconds of computing."""
+def job(source: bytes, contract: ImageContract, rules: ServerRules, cpu_s: float, wall_s: float) -> tuple[bytes, ...]:
+    """A request's buffers: prepare `source`, in at most so many seconds of computing and by the clock."""
     described = {"contract": asdict(contract), "rules": {**asdict(rules), "accepts": sorted(rules.accepts)}}
-    return framed({**described, "cpu_s": cpu_s}, source)
+    return framed({**described, "cpu_s": cpu_s, "wall_s": wall_s}, source)
 
 
-def read_job(header: Mapping[str, Any]) -> tuple[ImageContract, ServerRules, float]:
+def read_job(header: Mapping[str, Any]) -> tuple[ImageContract, ServerRules, float, float]:
     """What `job` has put into a header."""
     rules = {**header["rules"], "accepts": frozenset(header["rules"]["accepts"])}
-    return ImageContract(**header["contract"]), ServerRules(**rules), header["cpu_s"]
+    return ImageContract(**header["contract"]), ServerRules(**rules), header["cpu_s"], header["wall_s"]
 
 
 def pages(images: Sequence[PreparedImage]) -> tuple[bytes, ...]:

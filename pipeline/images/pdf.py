@@ -42,35 +42,23 @@ def is_pdf(source: bytes) -> bool:
     return _HEADER.search(source, 0, _HEADER_WITHIN) is not None and not source.startswith(_PICTURES)
 
 
-def page_images(source: bytes, contract: ImageContract, rules: ServerRules) -> Iterator[Image.Image]:
-    """The pages that the contract wants, in order, upright, in RGB on white, each rendered when it is asked for.
+def page_images(source: bytes, contract: ImageContract, rules: ServerRules) -> tuple[int, Iterator[Image.Image]]:
+    """How many pages the contract wants, and these pages in order: upright, in RGB on white, drawn when asked for.
 
     The longest side has `max_side` pixels, or 2048 where there is none: an upper bound to fit into `max_tokens`.
-    Raises ItemError: unsupported_format without the extra, unreadable, truncated, image_rejected for too many pages
-    (before any is rendered), and too_many_pixels, too_small and bad_aspect for a page's size in points.
+    Raises ItemError: unsupported_format without the extra, unreadable, truncated, and image_rejected for too many
+    pages. The iterator raises unreadable, and too_many_pixels, too_small and bad_aspect for a page's size in points.
     """
-    with _document(source) as document:
-        count = len(document)
-        if count < 1:
-            raise ItemError("unreadable", "this PDF has no pages")
-        wanted = 1 if contract.pages == "first" else count
-        most = MAX_PAGES if rules.max_images is None else min(MAX_PAGES, rules.max_images)
-        if wanted > most:
-            raise ItemError(
-                "image_rejected",
-                f"this PDF has {count} pages and at most {most} can be sent in one request: split the document, or "
-                'send the first page alone (images.pages = "first")',
-            )
-        for number in range(wanted):
-            with _complaints(f"page {number + 1} of this PDF"):
-                page = document[number]
-                picture = _rendered(page, contract.max_side or _SIDE, number + 1)
-                page.close()
-            yield picture
+    document = _opened(source)
+    try:
+        count = _wanted(len(document), contract, rules)
+    except ItemError:
+        document.close()
+        raise
+    return count, _drawn(document, count, contract.max_side or _SIDE)
 
 
-@contextmanager
-def _document(source: bytes) -> Iterator[PdfDocument]:
+def _opened(source: bytes) -> PdfDocument:
     try:
         import pypdfium2  # an extra, and 60 ms that no other picture needs
     except ImportError as error:
@@ -86,13 +74,36 @@ def _document(source: bytes) -> Iterator[PdfDocument]:
             if _is_cut(source):
                 raise _truncated() from error
             raise
-    with document:
         # PDFium shows what it can of half a file, as if the rest had never been.
         if not pypdfium2.raw.FPDF_DocumentHasValidCrossReferenceTable(document) and _is_cut(source):
+            document.close()
             raise _truncated()
-        with _complaints("this PDF"):
-            document.init_forms()  # without it, what was typed into a form is not shown
-        yield document
+        document.init_forms()  # without it, what was typed into a form is not shown
+    return document
+
+
+def _wanted(count: int, contract: ImageContract, rules: ServerRules) -> int:
+    if count < 1:
+        raise ItemError("unreadable", "this PDF has no pages")
+    if contract.pages == "first":
+        return 1
+    most = MAX_PAGES if rules.max_images is None else min(MAX_PAGES, rules.max_images)
+    if count > most:
+        raise ItemError(
+            "image_rejected",
+            f'this has {count} pages; at most {most} go into one request: split it, or set images.pages = "first"',
+        )
+    return count
+
+
+def _drawn(document: PdfDocument, count: int, side: int) -> Iterator[Image.Image]:
+    with document:
+        for number in range(count):
+            with _complaints("this page"):
+                page = document[number]
+                picture = _rendered(page, side)
+                page.close()
+            yield picture
 
 
 def _is_cut(source: bytes) -> bool:
@@ -113,9 +124,9 @@ def _complaints(what: str) -> Iterator[None]:
         raise ItemError("unreadable", f"{what} cannot be read: it is damaged or malformed") from error
 
 
-def _rendered(page: PdfPage, max_side: int, number: int) -> Image.Image:
+def _rendered(page: PdfPage, max_side: int) -> Image.Image:
     width, height = page.get_size()
-    _judge(width, height, number)
+    _judge(width, height)
     longest = max(width, height)
     side = min(max_side, math.isqrt(int(MAX_PIXELS * longest / min(width, height))))
     # A hair less than the side: the wrapper rounds up, and must not round up beyond it.
@@ -125,9 +136,9 @@ def _rendered(page: PdfPage, max_side: int, number: int) -> Image.Image:
     return picture
 
 
-def _judge(width: float, height: float, number: int) -> None:
+def _judge(width: float, height: float) -> None:
     """Raise ItemError unless a page of this size in points would pass as a picture of so many pixels."""
-    said = f"page {number} of this PDF is {width:.0f} x {height:.0f} points (1/72 inch)"
+    said = f"this page is {width:.0f} x {height:.0f} points (1/72 inch)"
     if min(width, height) < MIN_SIDE:
         raise ItemError("too_small", f"{said}; each side needs {MIN_SIDE} at least")
     if width * height > MAX_PIXELS:
