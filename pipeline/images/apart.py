@@ -125,6 +125,8 @@ class Apart:
             text = f"decoding takes more than {self._cpu_s * times:g} s of computing"
         elif status == wire.EXHAUSTED:
             text = f"decoding needs more than {self._memory_mib} MiB of memory"
+        elif status == -signal.SIGABRT:  # C++ does so when memory is refused, and hardly ever for another reason
+            text = f"the decoder gave up, as it does when it needs more than {self._memory_mib} MiB of memory"
         else:
             text = "the decoder crashed on it"
         return ItemError("unreadable", f"{text}: it is damaged or made to exhaust")

@@ -25,7 +25,7 @@ _START_S = 120.0
 
 
 class ChildEndedError(Exception):
-    """A child gave no answer and is no more. `status` as `Popen.returncode` has it, None if it was ended for that."""
+    """A child gave no answer. `status` is how it ended, as `Popen.returncode` has it; None if it took too long."""
 
     def __init__(self, status: int | None) -> None:
         super().__init__(status)
@@ -84,8 +84,7 @@ class Child:
 
     def end(self) -> None:
         """End it at once and leave nothing of it."""
-        self._process.kill()
-        self._process.wait()
+        self._last_status()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()

@@ -6,6 +6,7 @@ pixels of its own, only points (1/72 inch), so its size as a picture is the size
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from PIL import Image
 from pipeline.core.errors import ItemError
 from pipeline.core.types import ImageContract
 from pipeline.images.inspect import MAX_ASPECT, MIN_SIDE
-from pipeline.images.pillow import DEFECTS, MAX_PIXELS
+from pipeline.images.pillow import MAX_PIXELS
 from pipeline.images.rules import ServerRules
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ _HEADER = re.compile(rb"%PDF-\d")
 _HEADER_WITHIN = 1024
 """Bytes in which readers look for the header (ISO 32000-1 from Adobe, Implementation note 13 of PDF 1.7, 2006), and
 for the end at the other end (note 18)."""
+
+_DEFECTS = (RuntimeError, ValueError, OverflowError, AssertionError, MemoryError, ctypes.ArgumentError)
+"""What pypdfium2 raises about a document: its own errors are RuntimeErrors, the others come out of its calls into C."""
 
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
 
@@ -66,6 +70,9 @@ def _opened(source: bytes) -> PdfDocument:
             "unsupported_format", 'this is a PDF; to send its pages, install the extra: pip install "vlm-batch[pdf]"'
         ) from error
     with _complaints("this PDF"):
+        # PDFium says nothing about a document without pages, and its last error stands. Opening no file makes that one
+        # which a document in memory does not have.
+        pypdfium2.raw.FPDF_LoadDocument(b"", None)
         try:
             document = pypdfium2.PdfDocument(source)
         except pypdfium2.PdfiumError as error:
@@ -73,6 +80,8 @@ def _opened(source: bytes) -> PdfDocument:
                 raise ItemError("unreadable", "this PDF needs a password: save it without one") from error
             if _is_cut(source):
                 raise _truncated() from error
+            if error.err_code == pypdfium2.raw.FPDF_ERR_FILE:
+                raise _no_pages() from error
             raise
         # PDFium shows what it can of half a file, as if the rest had never been.
         if not pypdfium2.raw.FPDF_DocumentHasValidCrossReferenceTable(document) and _is_cut(source):
@@ -84,7 +93,7 @@ def _opened(source: bytes) -> PdfDocument:
 
 def _wanted(count: int, contract: ImageContract, rules: ServerRules) -> int:
     if count < 1:
-        raise ItemError("unreadable", "this PDF has no pages")
+        raise _no_pages()
     if contract.pages == "first":
         return 1
     most = MAX_PAGES if rules.max_images is None else min(MAX_PAGES, rules.max_images)
@@ -111,6 +120,10 @@ def _is_cut(source: bytes) -> bool:
     return b"%%EOF" not in source.rstrip(b"\0\t\n\f\r ")[-_HEADER_WITHIN:]
 
 
+def _no_pages() -> ItemError:
+    return ItemError("unreadable", "this PDF has no pages")
+
+
 def _truncated() -> ItemError:
     return ItemError("truncated", "the file ends before the PDF does: fetch it again")
 
@@ -120,7 +133,7 @@ def _complaints(what: str) -> Iterator[None]:
     """PDFium's and its wrapper's exceptions as ours; their texts name addresses and no reasons."""
     try:
         yield
-    except DEFECTS as error:
+    except _DEFECTS as error:
         raise ItemError("unreadable", f"{what} cannot be read: it is damaged or malformed") from error
 
 

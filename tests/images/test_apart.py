@@ -130,7 +130,7 @@ def test_however_memory_runs_out_it_is_said_in_the_same_words(code: str, flawed:
 
 @pytest.mark.parametrize(
     "code",
-    [SEGFAULT, "import os; os.abort()", "raise SystemExit(0)", "raise KeyError", "import os; os.close(3)", "0 / 0"],
+    [SEGFAULT, "raise SystemExit(0)", "raise KeyError", "import os; os.close(3)", "0 / 0"],
 )
 def test_a_decoder_that_crashes(code: str, flawed: None, open_apart: Opener, capfd: pytest.CaptureFixture[str]) -> None:
     message = _refused(open_apart(), program(code))
