@@ -65,7 +65,6 @@ class Apart:
         self._count = count
         self._seats = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
-        self._children: set[Child] = set()
         self._idle: list[Child] = []
         self._closed = False
 
@@ -92,14 +91,11 @@ class Apart:
 
     def close(self) -> None:
         """End all children and wait until they are gone. A thread that waits for one gets RunError, and no verdict."""
-        with self._lock:
-            self._closed = True
-            for child in self._children:
-                child.kill()
+        self._closed = True
         for _ in range(self._count):
             self._seats.acquire()
         while self._idle:
-            self._end(self._idle.pop())
+            self._idle.pop().end()
         self._seats.release(self._count)
 
     def _asked(self, child: Child, request: tuple[bytes, ...], wall_s: float) -> tuple[PreparedImage, ...]:
@@ -112,8 +108,7 @@ class Apart:
             self._give_back(child)
             raise
         except BaseException:
-            self._end(child)
-            self._mind()
+            child.end()
             raise
         self._give_back(child)
         return images
@@ -140,22 +135,14 @@ class Apart:
     def _fresh(self) -> Child:
         self._mind()
         try:
-            child = Child(self._memory_mib, self._mind)
+            return Child(self._memory_mib, self._mind)
         except (OSError, ChildEndedError) as error:
             why = error.strerror if isinstance(error, OSError) else "it ends at once"
             raise RunError(f"The process that decodes pictures does not start: {why}.") from error
-        with self._lock:
-            self._children.add(child)
-        return child
 
     def _give_back(self, child: Child) -> None:
         with self._lock:
             self._idle.append(child)
-
-    def _end(self, child: Child) -> None:
-        with self._lock:
-            self._children.discard(child)
-        child.end()
 
     def _mind(self) -> None:
         """Nobody waits any more: the run was closed, or gives up what it has in its threads."""

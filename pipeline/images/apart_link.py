@@ -1,6 +1,7 @@
 """A run's end of one child that decodes: starts it, asks it, ends it.
 
-Both pipes are read and written by one thread, which looks up five times a second whether it should give up.
+Both pipes are read and written by one thread, which looks up five times a second, and after every piece that went
+through, whether it should give up.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class ChildEndedError(Exception):
 
 
 class Child:
-    """One running child; belongs to one thread at a time, save `kill`.
+    """One running child; belongs to one thread at a time.
 
     Raises OSError when it cannot be started, ChildEndedError when it does not get as far as its first word.
     """
@@ -78,10 +79,6 @@ class Child:
         header = bytes(self._receive(header_bytes, until))
         return header, self._receive(body_bytes, until)
 
-    def kill(self) -> None:
-        """End it at once, from any thread. Whoever waits for its answer gets ChildEndedError."""
-        self._process.kill()
-
     def end(self) -> None:
         """End it at once and leave nothing of it."""
         self._last_status()
@@ -113,7 +110,9 @@ class Child:
     def _await(self, pipe: int, event: int, until: float) -> None:
         waiting = select.poll()
         waiting.register(pipe, event)
-        while not waiting.poll(_LOOK_UP_S * 1000):
+        ready: list[tuple[int, int]] = []
+        while not ready:
+            ready = waiting.poll(_LOOK_UP_S * 1000)
             self._mind()
             if time.monotonic() > until:
                 raise ChildEndedError(None)

@@ -143,7 +143,7 @@ def _rendered(page: PdfPage, max_side: int) -> Image.Image:
     longest = max(width, height)
     side = min(max_side, math.isqrt(int(MAX_PIXELS * longest / min(width, height))))
     # A hair less than the side: the wrapper rounds up, and must not round up beyond it.
-    bitmap = page.render(scale=(side - 0.01) / longest, rev_byteorder=True)
+    bitmap = page.render(scale=(side - 0.01) / longest)
     picture: Image.Image = bitmap.to_pil()  # a copy
     bitmap.close()
     return picture

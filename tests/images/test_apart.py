@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -140,9 +141,9 @@ def test_a_decoder_that_crashes(code: str, flawed: None, open_apart: Opener, cap
 
 def test_a_decoder_that_loops_and_one_that_waits(flawed: None, open_apart: Opener) -> None:
     assert "more than 0.2 s of computing" in _refused(open_apart(cpu_s=0.2), program(SPIN))
-    assert "does not end within 2.5 s" in _refused(open_apart(wall_s=2.5), program(SLEEP))
+    assert "does not end within 1.5 s" in _refused(open_apart(wall_s=1.5), program(SLEEP))
     stopped = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
-    assert "does not end within 2.5 s" in _refused(open_apart(wall_s=2.5), program(stopped))
+    assert "does not end within 1.5 s" in _refused(open_apart(wall_s=1.5), program(stopped))
 
 
 def test_a_document_of_many_pages_may_take_longer(flawed: None, open_apart: Opener) -> None:
@@ -181,7 +182,21 @@ def test_the_verdict_is_the_pictures_own_whatever_was_decoded_before_it(flawed: 
 )
 def test_an_odd_answer_counts_as_a_crash(answer: bytes, flawed: None, open_apart: Opener) -> None:
     code = f"import os; os.write(3, {answer!r}); os._exit(0)"
+    tracemalloc.start()
     assert _refused(open_apart(), program(code)).startswith("the decoder crashed on it")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000_000, "no memory is set aside for what it only claims"
+
+
+def test_an_answer_that_trickles_is_not_waited_for(flawed: None, open_apart: Opener) -> None:
+    code = """
+import os, signal, time
+signal.setitimer(signal.ITIMER_REAL, 0)
+os.write(3, b"\\0\\x0f\\0\\0" + bytes(8))
+while True: os.write(3, b" "); time.sleep(0.05)
+"""
+    assert "does not end within 1.5 s" in _refused(open_apart(wall_s=1.5), program(code))
 
 
 def test_what_codecs_print_spoils_neither_the_answer_nor_the_terminal(

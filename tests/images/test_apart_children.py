@@ -122,6 +122,38 @@ def test_a_child_that_dies_while_idle_is_not_noticed(apart: Apart) -> None:
     assert pid not in children(ME)
 
 
+def test_a_bad_end_is_confirmed_by_a_fresh_child(flawed: None, apart: Apart, sign: Sign, tmp_path: Path) -> None:
+    """Not by another one that has had its share of pictures."""
+    flag = tmp_path / "go"
+    wearing = program(f"{sign.code}import sys; sys.worn = True\nwhile not os.path.exists({str(flag)!r}): pass", SOUND)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            pool.submit(apart.prepare, wearing, CONTRACT, RULES)
+            sign.wait()
+        flag.touch()
+    assert len(children(ME)) == 2
+    fragile = program("import sys, ctypes\nif hasattr(sys, 'worn'): ctypes.string_at(0)", SOUND)
+    assert apart.prepare(fragile, CONTRACT, RULES) == prepared(SOUND, CONTRACT, RULES)
+
+
+def test_an_idle_child_has_no_clock_over_it() -> None:
+    with closing(Apart(1, wall_s=0.4)) as one:
+        one.prepare(SOUND, CONTRACT, RULES)
+        (pid,) = children(ME)
+        handle = os.pidfd_open(pid)
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        assert not waiting.poll(800), "it is still there after twice the time of a picture"
+        os.close(handle)
+
+
+def test_reading_a_picture_is_not_on_the_account_of_the_last_one(flawed: None, apart: Apart) -> None:
+    nearly = program("import signal; signal.setitimer(signal.ITIMER_PROF, 0.03)", SOUND)
+    assert apart.prepare(nearly, CONTRACT, RULES)
+    large = b"P6\n3 2\n255\n" + bytes(240_000_000)
+    assert apart.prepare(large, CONTRACT, RULES)
+
+
 def test_closing_ends_idle_and_busy_children_and_makes_no_verdict(flawed: None, sign: Sign) -> None:
     apart = Apart(3)
     with ThreadPoolExecutor(2) as pool:
@@ -199,7 +231,7 @@ def test_a_signal_from_the_terminal_does_not_reach_a_child(apart: Apart) -> None
 
 
 def test_a_child_holds_nothing_of_the_last_picture(flawed: None, apart: Apart) -> None:
-    large = encoded(Image.new("RGB", (6000, 5000)), "TIFF", compression="tiff_deflate")
+    large = encoded(Image.new("RGBA", (5000, 4000)), "PNG")
     apart.prepare(large, CONTRACT, RULES)
     had_it = children(ME)
     little = "import resource\nheld = int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize()\n"

@@ -127,6 +127,7 @@ def test_too_many_pages_are_refused_with_both_numbers_and_what_to_do() -> None:
     assert len(_pages(source, FIRST, ServerRules(RULES.accepts, None, 30))) == 1
     error = _refusal(pdf(*[Page()] * (MAX_PAGES + 1)))
     assert error.message.startswith("this has 201 pages; at most 200 ")
+    assert _refusal(pdf(*[Page()] * 201), ALL, ServerRules(RULES.accepts, None, 500)).message == error.message
 
 
 @pytest.mark.parametrize(
@@ -185,6 +186,15 @@ def test_half_a_document_is_never_taken_for_a_whole_one() -> None:
             pages = _pages(source[:cut])
             assert [page.tobytes() for page in pages] == whole, f"cut at {cut} of {len(source)}"
     assert _refusal(source[: len(source) // 2]).kind == "truncated"
+
+
+def test_a_revision_that_is_cut_short_is_never_taken_for_a_whole_document() -> None:
+    """What stands in front of it has all that PDFium needs to show something."""
+    tree = b"2 0 obj\n<< /Type /Pages /Kids [100 0 R 110 0 R] /Count 2 >>\nendobj\n"
+    page = b"110 0 obj\n<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] >>\nendobj\n"
+    for more in (b"", tree, tree + page):
+        cut = pdf(Page()) + more + b"120 0 obj\n<< /Length 90000 >>\nstream\n" + b"0 0 m\n" * 1000
+        assert _refusal(cut).kind == "truncated"
 
 
 def test_a_flaw_that_readers_mend_is_mended() -> None:
