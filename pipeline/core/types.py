@@ -47,9 +47,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One planned picture, at a `path` or, as it stands in the manifest with all its parameters, at a `url`.
+    """One planned picture: a file at `path`, or at a `url`, as it stands in the manifest with all its parameters, or its
+    bytes (`data`) where the manifest itself holds them.
 
-    Both are None where scanning already found a `problem`; `size` (bytes) is None where nobody knows it yet.
+    All are None where scanning already found a `problem`; `size` (bytes) is None where nobody knows it yet.
     """
 
     shard: int
@@ -61,6 +62,7 @@ class ManifestRow:
     columns: Mapping[str, Scalar] = field(default_factory=dict)
     problem: ItemError | None = None
     url: str | None = None
+    data: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

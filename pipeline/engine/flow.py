@@ -34,7 +34,8 @@ from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 
 SCAN_CHUNK = 256
-"""Rows read per hop into a thread."""
+SCAN_BYTES = 4 * 2**20
+"""Rows read per hop into a thread: so many, or as many as hold so many bytes of pictures themselves."""
 SYNC_SECONDS = 0.05
 SYNC_FRAMES = 256
 """A group sync brings at most so much time, or so many frames, to the disk at once."""
@@ -271,7 +272,14 @@ class Flow:
 
 
 def _chunk(scanned: Iterator[ManifestRow]) -> list[ManifestRow]:
-    return list(islice(scanned, SCAN_CHUNK))
+    rows: list[ManifestRow] = []
+    size = 0
+    for row in islice(scanned, SCAN_CHUNK):
+        rows.append(row)
+        size += len(row.data or b"")
+        if size >= SCAN_BYTES:
+            break
+    return rows
 
 
 async def _hand_over(outcome: Outcome, finished: MemoryObjectSendStream[Outcome]) -> None:

@@ -81,7 +81,7 @@ class Pictures:
             try:
                 if row.problem is not None:
                     raise row.problem
-                source = self._parts.fetcher.fetch(row)
+                source = self._parts.fetcher.fetch(row) if row.data is None else row.data
             except ItemError as error:
                 fetched.append(Fetched(row, tasks, error=error))
                 continue
