@@ -47,8 +47,8 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One planned picture: a file at `path`, or at a `url`, as it stands in the manifest with all its parameters, or its
-    bytes (`data`) where the manifest itself holds them.
+    """One planned picture: a file at `path`, an address as it stands in the manifest (`url`), or bytes that the
+    manifest holds itself (`data`).
 
     All are None where scanning already found a `problem`; `size` (bytes) is None where nobody knows it yet.
     """
