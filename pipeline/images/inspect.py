@@ -42,7 +42,12 @@ def opened(source: bytes) -> ImageFile.ImageFile:
     """The picture, not yet decoded, its size already found acceptable. Raises ItemError as `inspect` does."""
     with reading():
         picture = _identified(source)
-    width, height = picture.size
+    check_size(*picture.size)
+    return picture
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises ItemError for what is too large to decode or too odd to ask about; width x height in pixels."""
     if width * height > MAX_PIXELS:
         raise too_many_pixels(width * height)
     if min(width, height) < MIN_SIDE:
@@ -52,7 +57,6 @@ def opened(source: bytes) -> ImageFile.ImageFile:
             "bad_aspect",
             f"this is {width} x {height} pixels; models refuse more than {MAX_ASPECT}:1: cut it into pieces",
         )
-    return picture
 
 
 def _identified(source: bytes) -> ImageFile.ImageFile:
