@@ -11,12 +11,9 @@ from PIL import Image, ImageFile
 
 from pipeline.core.errors import ItemError
 from pipeline.core.types import ImageContract
-from pipeline.images.inspect import check_size
+from pipeline.images.inspect import MAX_PAGES, check_size
 from pipeline.images.pillow import reading
 from pipeline.images.rules import ServerRules
-
-MAX_PAGES = 200
-"""Pages of one document that are ever sent in one request, whatever the server takes."""
 
 _PAGED = frozenset({"TIFF", "GIF", "PNG", "WEBP", "AVIF"})
 
@@ -24,14 +21,14 @@ _COUNTED = 2000
 """Pages up to which a TIFF's are counted: Pillow's way of counting takes the square of their number."""
 
 
-def page_count(picture: ImageFile.ImageFile, contract: ImageContract, rules: ServerRules) -> int:
-    """How many pages of `picture` are to be sent. Nothing is decoded.
+def page_count(picture: ImageFile.ImageFile, source: bytes, contract: ImageContract, rules: ServerRules) -> int:
+    """How many pages of `picture`, opened from `source`, are to be sent. Nothing is decoded.
 
     Raises ItemError: image_rejected when there are more than the server or this house takes, unreadable, truncated.
     """
     if contract.pages == "first":
         return 1
-    return check_count(_counted(picture), rules)
+    return check_count(_counted(picture, source), rules)
 
 
 def check_count(pages: int, rules: ServerRules) -> int:
@@ -60,15 +57,62 @@ def pages(picture: ImageFile.ImageFile, count: int) -> Iterator[Image.Image]:
         yield picture
 
 
-def _counted(picture: ImageFile.ImageFile) -> int:
+def _counted(picture: ImageFile.ImageFile, source: bytes) -> int:
     if picture.format not in _PAGED:
         return 1
+    if picture.format == "GIF":
+        return _gif_frames(source)
+    if picture.format == "TIFF":
+        return _tiff_pages(picture)
     with reading():
-        if picture.format == "TIFF":
-            try:
-                picture.seek(_COUNTED)
-            except EOFError:
-                picture.seek(0)
-            else:
-                return _COUNTED + 1
         return int(getattr(picture, "n_frames", 1))
+
+
+def _tiff_pages(picture: ImageFile.ImageFile) -> int:
+    """Pages of a TIFF; more than `_COUNTED` count as one more. Pillow's own count looks at every one of a million."""
+    for number in range(1, _COUNTED + 1):
+        try:
+            if not _has(picture, number):
+                return number
+        except ItemError as error:
+            raise ItemError(error.kind, f"page {number + 1}: {error.message}") from error
+    return _COUNTED + 1
+
+
+def _has(picture: ImageFile.ImageFile, number: int) -> bool:
+    """Whether there is a page `number`, from 0; it is then the current one, else the first is."""
+    with reading():
+        try:
+            picture.seek(number)
+        except EOFError:
+            picture.seek(0)
+            return False
+        return True
+
+
+def _gif_frames(source: bytes) -> int:
+    """Frames of a GIF (GIF89a, sections 17 to 27), found to be whole: Pillow takes the end of a torn one for its end.
+
+    Raises ItemError: truncated, unreadable.
+    """
+    try:
+        place, frames = 13 + _gif_colours(source[10]), 0
+        while (block := source[place]) != 0x3B and frames <= _COUNTED:
+            if block == 0x2C:
+                frames += 1
+                place += 11 + _gif_colours(source[place + 9])
+            elif block == 0x21:
+                place += 2
+            else:
+                raise ItemError("unreadable", f"the picture is damaged behind frame {frames}")
+            while size := source[place]:
+                place += 1 + size
+            place += 1
+    except IndexError as error:
+        raise ItemError("truncated", "the file ends before the picture does: fetch it again") from error
+    return frames
+
+
+def _gif_colours(flags: int) -> int:
+    """Bytes of the colour table that these flags announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

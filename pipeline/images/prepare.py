@@ -44,7 +44,7 @@ def prepared(source: bytes, contract: ImageContract, rules: ServerRules) -> tupl
     the server takes fewer pages or no encoding fits its byte limit. One bad page fails the whole document.
     """
     with opened(source) as picture:
-        count = page_count(picture, contract, rules)
+        count = page_count(picture, source, contract, rules)
         if count == 1 and (image := _passed(picture, source, contract, rules)):
             return (image,)
         return tuple(prepared_pages(pages(picture, count), count, contract, rules))
@@ -82,14 +82,13 @@ def _passed(
         or sent_size(*size, contract) != size
     ):
         return None
+    data = bare(source, picture.format)
+    if data is None or (rules.max_base64_bytes is not None and len(data) > _decoded_bytes(rules.max_base64_bytes)):
+        return None
     with reading():
+        # Only now: Pillow keeps what it finds, and a PNG that is not plain may say more behind its pixels.
         if orientation_of(picture) != 1 or not is_srgb(picture.info.get("icc_profile"), picture.mode):
             return None
-    data = bare(source, picture.format)
-    if data is None:
-        return None
-    if rules.max_base64_bytes is not None and len(data) > _decoded_bytes(rules.max_base64_bytes):
-        return None
     return _image(data, Image.MIME[picture.format], size, size, contract)
 
 
@@ -105,9 +104,8 @@ def _redrawn(picture: Image.Image, contract: ImageContract, max_bytes: int | Non
         size = swapped(picture.size, orientation)
         target = swapped(sent_size(*size, contract), orientation)
         profile = picture.info.get("icc_profile")
-        if isinstance(picture, ImageFile.ImageFile):
-            # Only a JPEG can: it decodes to the smallest 1/2, 1/4 or 1/8 that is no smaller than this.
-            picture.draft(None, target)
+        # Only a JPEG can: it decodes to the smallest 1/2, 1/4 or 1/8 that is no smaller than this.
+        picture.draft(None, target)
         picture.load()
         final = upright(in_srgb(drawn(picture, target), profile), orientation)
     data, mime, sent = encoded(final, name, max_bytes)
