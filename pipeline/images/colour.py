@@ -1,9 +1,8 @@
 """Colours as their profile means them, in sRGB.
 
-Done by littlecms with the perceptual intent: for the matrix profiles of cameras and screens the same as the relative
-colorimetric one, for printing profiles what they provide for pictures. Worked out on the picture in the size in which
-it is sent. A profile that cannot be read, or that is one for another kind of pixels, counts as none: broken metadata is
-not a broken picture.
+Done by littlecms with the relative colorimetric intent: a colour stays what was measured, and the paper's white is
+white. Worked out on the picture in the size in which it is sent. A profile that cannot be read, or that is one for
+another kind of pixels, counts as none: broken metadata is not a broken picture.
 """
 
 from __future__ import annotations
@@ -57,8 +56,10 @@ def _built(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB") if mode == "LAB" else io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != _SPACES[mode]:
             return None
+        # From inks and from Lab, littlecms would make a table first: that takes longer than a picture, and is 5 levels off.
+        flags = ImageCms.Flags.NONE if mode in ("RGB", "L") else ImageCms.Flags.NOOPTIMIZE
         transform = ImageCms.buildTransform(
-            source, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.PERCEPTUAL
+            source, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags
         )
     except (ImageCms.PyCMSError, *DEFECTS):
         return None

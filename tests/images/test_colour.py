@@ -94,7 +94,8 @@ def test_printed_colours_follow_the_press(name: str) -> None:
     source = encoded(patches("CMYK", levels), name, icc_profile=press_profile(), **options)
     found = centres(decoded(prepare(source, accepts=NONE)))
     wanted = np.array([srgb_of_lab(ink_lab(four)) for four in inks])
-    assert np.abs(found - wanted).max() <= 8
+    wanted[0] = 255  # the paper
+    assert np.abs(found - wanted).max() <= (1 if name == "TIFF" else 6)
     plain = centres(decoded(prepare(encoded(patches("CMYK", levels), name, **options), accepts=NONE)))
     assert np.abs(plain[1] - (0, 255, 255)).max() <= 6, "without a profile cyan is cyan"
 
@@ -103,7 +104,7 @@ def test_lab_comes_out_in_its_colours() -> None:
     labs = [(55, 60, 40), (60, -40, 30), (40, 10, -50), (75, 0, 0), (90, -5, 60)]
     stored = [(round(light * 2.55), a + 128, b + 128) for light, a, b in labs]
     found = centres(decoded(prepare(encoded(patches("LAB", stored), "TIFF"))))
-    assert np.abs(found - np.array([srgb_of_lab(lab) for lab in labs])).max() <= 4
+    assert np.abs(found - np.array([srgb_of_lab(lab) for lab in labs])).max() <= 1
 
 
 def lcms_srgb() -> bytes:
@@ -119,9 +120,9 @@ def lcms_srgb() -> bytes:
         lambda: matrix_profile(WIDE)[:-40],
         grey_profile,
         press_profile,
-        lambda: b"\0" * (5 << 20),
+        lambda: b"\0" * 900_000,
     ],
-    ids=["srgb", "garbage", "torn", "cut", "grey", "cmyk", "huge"],
+    ids=["srgb", "garbage", "torn", "cut", "grey", "cmyk", "empty"],
 )
 @pytest.mark.parametrize("name", ["JPEG", "PNG"])
 def test_srgb_and_what_is_no_profile_for_these_pixels_only_loses_it(profile: Callable[[], bytes], name: str) -> None:
