@@ -56,7 +56,7 @@ def _built(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB") if mode == "LAB" else io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != _SPACES[mode]:
             return None
-        # From inks and from Lab, littlecms would make a table first: that takes longer than a picture, and is 5 levels off.
+        # From inks and from Lab, littlecms would make a table first: longer than a picture takes, and 5 levels off.
         flags = ImageCms.Flags.NONE if mode in ("RGB", "L") else ImageCms.Flags.NOOPTIMIZE
         transform = ImageCms.buildTransform(
             source, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags

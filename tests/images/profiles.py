@@ -60,7 +60,7 @@ def grey_profile() -> bytes:
 def ink_lab(inks: tuple[int, int, int, int]) -> Triple:
     """L*a*b* of strange inks laid over each other fully or not: what is called cyan prints orange."""
     cyan, magenta, yellow, black = inks
-    light = 95 - 25 * cyan - 30 * magenta - 10 * yellow - (55 if black else 0)
+    light = 100 - 25 * cyan - 30 * magenta - 10 * yellow - (55 if black else 0)
     return max(light, 5.0), 40.0 * cyan - 30 * magenta, 45.0 * cyan - 35 * yellow
 
 

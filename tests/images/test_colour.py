@@ -94,7 +94,7 @@ def test_printed_colours_follow_the_press(name: str) -> None:
     source = encoded(patches("CMYK", levels), name, icc_profile=press_profile(), **options)
     found = centres(decoded(prepare(source, accepts=NONE)))
     wanted = np.array([srgb_of_lab(ink_lab(four)) for four in inks])
-    wanted[0] = 255  # the paper
+    assert (found[0] >= 254).all(), "the paper"
     assert np.abs(found - wanted).max() <= (1 if name == "TIFF" else 6)
     plain = centres(decoded(prepare(encoded(patches("CMYK", levels), name, **options), accepts=NONE)))
     assert np.abs(plain[1] - (0, 255, 255)).max() <= 6, "without a profile cyan is cyan"
