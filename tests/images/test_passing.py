@@ -157,8 +157,6 @@ def flipped(source: bytes) -> bytes:
         (encoded(photo(80, 60), "WEBP", exif=turned(1)), "WEBP"),
         (encoded(photo(80, 60), "GIF"), "GIF"),
     ],
-    ids="crc after-iend critical trns actl split-idat trailer two cmyk no-huffman no-dqt arithmetic component "
-    "webp-exif gif".split(),
 )
 def test_what_is_odd_is_left_to_the_decoder(source: bytes, name: str) -> None:
     assert bare(source, name) is None
