@@ -26,28 +26,26 @@ _GAP = 2.0
 def drawn(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """`picture`, loaded, in 8-bit RGB, L, CMYK or LAB at `size`, which is no larger on any side. Not turned."""
     flatten = flattening(picture)
-    if picture.size == size:
-        return flatten(picture)
-    if picture.width * picture.height <= _BAND:
-        return flatten(picture).resize(size, _FILTER, reducing_gap=_GAP)
+    kept = picture.size == size
+    if picture.width * picture.height <= _BAND or (kept and picture.mode in ("RGB", "L")):
+        flat = flatten(picture)
+        return flat if kept else flat.resize(size, _FILTER, reducing_gap=_GAP)
     axis = 0 if picture.width > picture.height else 1
     length, wanted = picture.size[axis], size[axis]
     ratio = length / wanted
     step = max(1, int(_BAND / picture.size[1 - axis] / ratio))
-    margin = math.ceil(_REACH * ratio)
-    parts = []
+    margin = 0 if kept else math.ceil(_REACH * ratio)
+    whole = Image.new(flatten(picture.crop((0, 0, 1, 1))).mode, size)
     for start in range(0, wanted, step):
         end = min(wanted, start + step)
         first = max(0, math.floor(start * ratio) - margin)
         last = min(length, math.ceil(end * ratio) + margin)
-        cut = (first, 0, last, picture.height) if axis == 0 else (0, first, picture.width, last)
-        band = flatten(picture.crop(cut))
         near, far = start * ratio - first, min(end * ratio - first, last - first)
         if axis == 0:
-            parts.append(band.resize((end - start, size[1]), _FILTER, (near, 0, far, band.height), _GAP))
+            band = flatten(picture.crop((first, 0, last, picture.height)))
+            part = band.resize((end - start, size[1]), _FILTER, (near, 0, far, band.height), _GAP)
         else:
-            parts.append(band.resize((size[0], end - start), _FILTER, (0, near, band.width, far), _GAP))
-    whole = Image.new(parts[0].mode, size)
-    for number, part in enumerate(parts):
-        whole.paste(part, (number * step, 0) if axis == 0 else (0, number * step))
+            band = flatten(picture.crop((0, first, picture.width, last)))
+            part = band.resize((size[0], end - start), _FILTER, (0, near, band.width, far), _GAP)
+        whole.paste(part, (start, 0) if axis == 0 else (0, start))
     return whole

@@ -32,7 +32,7 @@ def in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """`picture`, of mode RGB, L, CMYK or LAB, as sRGB in mode RGB, or in L if it was grey."""
     transform = _transform(profile, picture.mode)
     if transform is None:
-        return picture if picture.mode == "L" else picture.convert("RGB")
+        return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
     converted = transform.apply(picture)
     return converted.convert("L") if picture.mode == "L" else converted
 

@@ -19,7 +19,7 @@ _FLAT_SHARE = 0.6
 """Share of pixels that equal their neighbour, from which a picture was drawn or printed. Of the samples, screenshots,
 charts and pages of smooth text have 0.7 to 0.99, photographs 0.1 to 0.45."""
 
-_DEARER = 2.0
+_DEARER = 2.5
 """How many times the bytes of the JPEG sharp edges may cost. A photograph with much black sky around it is flat too,
 but costs five times as much."""
 

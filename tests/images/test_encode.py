@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
@@ -50,9 +51,11 @@ def test_coloured_text_and_screenshots_too_also_when_scaled(max_side: int) -> No
 
 @pytest.mark.parametrize("name", ["PNG", "TIFF", "BMP"])
 def test_a_photograph_becomes_a_jpeg_from_whatever_it_comes(name: str) -> None:
-    flat_sky = Image.new("RGB", (900, 600), (5, 5, 9))
-    flat_sky.paste(photo(450, 600), (0, 0))
-    for source in (photo(900, 600), flat_sky, photo(900, 600, "L")):
+    grain = np.random.default_rng(3).normal(0, 9, (600, 900, 3))
+    shot = Image.fromarray(np.clip(np.asarray(photo(900, 600), dtype=float) + grain, 0, 255).astype(np.uint8))
+    night = Image.new("RGB", (900, 600), (5, 5, 9))
+    night.paste(shot.crop((0, 0, 300, 600)), (0, 0))
+    for source in (photo(900, 600), shot, night, shot.convert("L")):
         assert prepare(encoded(source, name), accepts=JPEG_ONLY).mime == "image/jpeg"
 
 
