@@ -16,9 +16,6 @@ from PIL import Image, ImageChops, ImageCms
 
 from pipeline.images.pillow import DEFECTS
 
-_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
-"""Modes to the colour space of a profile that fits (ICC.1:2022, table 19)."""
-
 _LARGEST = 4 << 20
 """Bytes. Real profiles, those of printing presses included, stay under 3 MB."""
 
@@ -54,8 +51,6 @@ def _built(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """The way from `profile` to sRGB; None where there is none, or where it changes nothing that can be seen."""
     try:
         source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB") if mode == "LAB" else io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _SPACES[mode]:
-            return None
         # From inks and from Lab, littlecms would make a table first: longer than a picture takes, and 5 levels off.
         flags = ImageCms.Flags.NONE if mode in ("RGB", "L") else ImageCms.Flags.NOOPTIMIZE
         transform = ImageCms.buildTransform(

@@ -23,7 +23,7 @@ from pipeline.images.pages import page_count, pages
 from pipeline.images.passing import bare
 from pipeline.images.pillow import reading
 from pipeline.images.rules import ServerRules
-from pipeline.images.sizing import sent_size
+from pipeline.images.sizing import sent_size, stored_target
 
 
 class ImagePreparer:
@@ -74,13 +74,7 @@ def _passed(
 ) -> PreparedImage | None:
     """The picture as it came, without its metadata, if that is all the contract asks for."""
     size = picture.size
-    if (
-        picture.format not in rules.accepts
-        or picture.mode not in ("RGB", "L")
-        or "transparency" in picture.info
-        or getattr(picture, "is_animated", False)
-        or sent_size(*size, contract) != size
-    ):
+    if picture.format not in rules.accepts or picture.mode not in ("RGB", "L") or sent_size(*size, contract) != size:
         return None
     data = bare(source, picture.format)
     if data is None or (rules.max_base64_bytes is not None and len(data) > _decoded_bytes(rules.max_base64_bytes)):
@@ -102,7 +96,7 @@ def _redrawn(picture: Image.Image, contract: ImageContract, max_bytes: int | Non
             picture.load()  # its EXIF may follow the pixels
         orientation = orientation_of(picture)
         size = swapped(picture.size, orientation)
-        target = swapped(sent_size(*size, contract), orientation)
+        target = stored_target(picture, contract)
         profile = picture.info.get("icc_profile")
         # Only a JPEG can: it decodes to the smallest 1/2, 1/4 or 1/8 that is no smaller than this.
         picture.draft(None, target)

@@ -37,7 +37,7 @@ def raw_png(levels: Any, colour: int, depth: int, transparent: bytes = b"") -> b
     return b"\x89PNG\r\n\x1a\n" + header + clear + pixels + chunk(b"IEND", b"")
 
 
-DARK_TO_LIGHT = np.array([[[0] * 3, [2570] * 3, [43690] * 3, [65535] * 3]] * 4)
+DARK_TO_LIGHT = np.array([[[0] * 3, [2645] * 3, [43690] * 3, [65535] * 3]] * 4)
 
 
 def sixteen(seed: int, *shape: int) -> Any:
@@ -97,7 +97,7 @@ def test_every_level_of_sixteen_bits_is_rounded_to_the_nearest() -> None:
         (raw_png(np.array([[0, 0, 1, 1]] * 4), 0, 1, struct.pack(">H", 0)), 1, (255, 255, 255)),
         (raw_png(np.array([[0, 85, 170, 255]] * 4), 0, 8, struct.pack(">H", 85)), 1, (0, 170, 255)),
         (raw_png(np.array([[0, 257 * 9, 43690, 65535]] * 4), 0, 16, struct.pack(">H", 257 * 9)), 1, (0, 170, 255)),
-        (raw_png(DARK_TO_LIGHT, 2, 16, struct.pack(">3H", 2570, 2570, 2570)), 1, (0, 170, 255)),
+        (raw_png(DARK_TO_LIGHT, 2, 16, struct.pack(">3H", 2645, 2645, 2645)), 1, (0, 170, 255)),
     ],
     ids=["2 bits", "4 bits", "1 bit", "8 bits", "16 bits", "16 bits RGB"],
 )

@@ -76,6 +76,23 @@ def test_tokens_are_of_the_upright_picture_as_sent() -> None:
     assert image.tokens == math.ceil(image.sent_width / GRID) * math.ceil(image.sent_height / GRID)
 
 
+def test_a_formula_is_always_asked_about_the_upright_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fitted(_: str, width: int, height: int, max_tokens: int) -> tuple[int, int]:
+        asked.append((width, height))
+        return width // 2, height // 2
+
+    monkeypatch.setattr(tokens, "fitted", fitted)
+    contract = ImageContract(None, 30, "tiles")
+    source = encoded(corners(600, 200).rotate(90, expand=True), "JPEG", exif=turned(6))
+    weigh(source, contract)
+    assert asked == [(600, 200)]
+    (image,) = prepared(source, contract, ServerRules(JPEG_PNG))
+    assert asked[-1] == (600, 200)
+    assert (image.sent_width, image.sent_height) == (300, 100)
+
+
 def test_tokens_after_a_byte_limit_are_of_the_smaller_picture() -> None:
     rules = ServerRules(JPEG_PNG, 2500)
     (image,) = prepared(encoded(photo(400, 300), "JPEG", quality=98), ImageContract(None, family="tiles"), rules)
