@@ -18,6 +18,9 @@ from pipeline.core.errors import ItemError, RunError
 from pipeline.core.types import ImageContract, PreparedImage
 from pipeline.images import apart_wire as wire
 from pipeline.images.apart_link import Child, ChildEndedError
+from pipeline.images.inspect import inspect
+from pipeline.images.passing import MANY_SCANS
+from pipeline.images.pillow import MAX_PIXELS
 from pipeline.images.rules import ServerRules
 
 MEMORY_MIB = 2048
@@ -35,19 +38,22 @@ DOCUMENT = 5
 
 _OVERDUE = (None, -signal.SIGALRM, -signal.SIGPROF)
 
-_TAME_SCANS = 32
-"""Scans of a JPEG. Encoders write up to 12; each costs a pass over the whole picture, and a few bytes make one."""
+_LARGE_WEBP = MAX_PIXELS // 4
+"""Pixels. Pillow 13 holds four copies of a WebP at once: two canvases of its decoder, their bytes, the picture."""
 
 
 def tame(source: bytes) -> bool:
     """Whether `source` may be decoded in the run's own process: JPEG of few scans, PNG, WebP. Quick.
 
     Their decoders are bounded by the size in the header, which has its cap. Everything else goes apart, and what is no
-    picture with it.
+    picture with it. Raises ItemError as `inspect` does.
     """
     if source.startswith(b"\xff\xd8\xff"):
-        return source.count(b"\xff\xda") <= _TAME_SCANS  # in coded pixels 0xFF is never followed by that
-    return source.startswith(b"\x89PNG\r\n\x1a\n") or (source.startswith(b"RIFF") and source[8:12] == b"WEBP")
+        return source.count(b"\xff\xda") <= MANY_SCANS  # in coded pixels 0xFF is never followed by that
+    if source.startswith(b"RIFF") and source[8:12] == b"WEBP":
+        header = inspect(source)
+        return header.width * header.height <= _LARGE_WEBP
+    return source.startswith(b"\x89PNG\r\n\x1a\n")
 
 
 class Apart:

@@ -18,14 +18,12 @@ from PIL import Image
 from pipeline.core.errors import ItemError
 from pipeline.core.types import ImageContract
 from pipeline.images.inspect import MAX_ASPECT, MIN_SIDE
+from pipeline.images.pages import check_count
 from pipeline.images.pillow import MAX_PIXELS
 from pipeline.images.rules import ServerRules
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage
-
-MAX_PAGES = 200
-"""Pages of one document. What a model still answers about at once ends long before; so does a server's body limit."""
 
 _SIDE = 2048
 """Pixels on the longest side where the contract names none: A4 at 175 dots an inch, where small print is legible."""
@@ -96,13 +94,7 @@ def _wanted(count: int, contract: ImageContract, rules: ServerRules) -> int:
         raise _no_pages()
     if contract.pages == "first":
         return 1
-    most = MAX_PAGES if rules.max_images is None else min(MAX_PAGES, rules.max_images)
-    if count > most:
-        raise ItemError(
-            "image_rejected",
-            f'this has {count} pages; at most {most} go into one request: split it, or set images.pages = "first"',
-        )
-    return count
+    return check_count(count, rules)
 
 
 def _drawn(document: PdfDocument, count: int, side: int) -> Iterator[Image.Image]:

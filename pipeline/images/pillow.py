@@ -101,7 +101,7 @@ def reading() -> Iterator[None]:
 
     Raises ItemError: too_many_pixels, truncated, unreadable.
     """
-    _READING.active = True
+    before, _READING.active = _READING.active, True
     try:
         yield
     except Image.DecompressionBombError as error:
@@ -109,7 +109,7 @@ def reading() -> Iterator[None]:
     except DEFECTS as error:
         raise _broken(error) from error
     finally:
-        _READING.active = False
+        _READING.active = before
 
 
 def too_many_pixels(pixels: int | str) -> ItemError:
@@ -120,8 +120,9 @@ def too_many_pixels(pixels: int | str) -> ItemError:
 
 
 def _broken(error: BaseException) -> ItemError:
-    """The failure for an error out of Pillow; no memory address stays in its text."""
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(str(error).split()))[:200] or type(error).__name__
+    """The failure for an error out of Pillow; no object and no memory address stays in its text."""
+    text = re.sub(r"<\S+ object at 0x[0-9a-fA-F]+>", "the file", " ".join(str(error).split()))
+    text = text[:200] or type(error).__name__
     if isinstance(error, EOFError) or "truncated" in text.lower():
         return ItemError("truncated", f"the file ends before the picture does ({text}): fetch it again")
     return ItemError("unreadable", f"the picture cannot be decoded ({text}): it is damaged or malformed")

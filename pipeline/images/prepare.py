@@ -1,164 +1,111 @@
-"""From source bytes to the picture that is sent: upright, 8-bit RGB or L, no larger than asked, whole.
+"""From source bytes to the pictures that are sent: upright, 8-bit sRGB or grey, no larger than asked, whole, bare.
 
-A picture that is all that already goes out byte for byte. Everything else is encoded again, deterministically: the
-same source gives the same bytes, which is what a server's image cache goes by.
+A picture that is all that already goes out as it is, without its metadata and without being decoded. Everything else is
+encoded again, deterministically: the same source gives the same bytes, which is what a server's image cache goes by.
 """
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
 
-from PIL import ExifTags, Image, ImageFile
+from PIL import Image, ImageFile
 
 from pipeline.core.errors import ItemError
 from pipeline.core.types import ImageContract, PreparedImage
-from pipeline.images.flatten import flattened
-from pipeline.images.inspect import inspect, opened
-from pipeline.images.pillow import DEFECTS, MAX_PIXELS, reading
+from pipeline.images import tokens
+from pipeline.images.bands import drawn
+from pipeline.images.colour import in_srgb, is_srgb
+from pipeline.images.encode import encoded
+from pipeline.images.flatten import true_transparency
+from pipeline.images.inspect import opened
+from pipeline.images.orientation import orientation_of, swapped, upright
+from pipeline.images.pages import page_count, pages
+from pipeline.images.passing import bare
+from pipeline.images.pdf import is_pdf, page_images
+from pipeline.images.pillow import reading
 from pipeline.images.rules import ServerRules
-
-_LOSSLESS = frozenset({"PNG", "GIF", "BMP", "TIFF", "PPM"})
-"""Source formats whose edges JPEG would blur for the first time."""
-
-_FEW_COLOURS = 256
-_SMALL = 256 * 256
-"""Pixels up to which PNG costs next to nothing."""
-
-_QUALITIES = (90, 80, 70, 55)
-_SHRINK = 0.8
-_SMALLEST = 64
-"""Pixels on the longest side: below that a byte limit leaves nothing worth asking about."""
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation (EXIF 2.32, tag 0x0112) to the turn that sets the picture upright."""
-
-
-class ImagePreparer:
-    """The port `Preparer`; safe to use from several threads."""
-
-    def __init__(self, rules: ServerRules) -> None:
-        self._accepts = rules.accepts
-        self._max_bytes = None if rules.max_base64_bytes is None else rules.max_base64_bytes // 4 * 3
-
-    def weigh(self, source: bytes, contract: ImageContract) -> int:
-        """Bytes that preparing holds at its peak: Pillow's 4 a pixel. Raises ItemError of stage prepare."""
-        del contract
-        header = inspect(source)
-        return 4 * header.width * header.height
-
-    def prepare(self, source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
-        """The picture as the contract wants it, never enlarged. Blocking, CPU-bound.
-
-        Raises ItemError of stage prepare, and image_rejected when no encoding fits the byte limit.
-        """
-        max_side = contract.max_side or MAX_PIXELS
-        with opened(source) as picture:
-            with reading():
-                orientation = _orientation(picture)
-                width, height = picture.size
-                passes = self._goes_as_it_is(picture, source, max_side, orientation)
-                drawn = None if passes else _redrawn(picture, max_side, orientation)
-            if orientation >= 5 and picture.format != "TIFF":
-                width, height = height, width
-            if drawn is None:
-                data, mime, sent = source, Image.MIME[picture.format or ""], (width, height)
-            else:
-                data, mime, sent = self._encoded(drawn, lossless=picture.format in _LOSSLESS)
-        return (PreparedImage(data, mime, width, height, *sent),)
-
-    def _goes_as_it_is(self, picture: ImageFile.ImageFile, source: bytes, max_side: int, orientation: int) -> bool:
-        """Whether `source` can be sent unchanged. If so it has been decoded once: servers take torn files silently."""
-        fits = (
-            picture.format in self._accepts
-            and picture.mode in ("RGB", "L")
-            and "transparency" not in picture.info
-            and orientation == 1
-            and max(picture.size) <= max_side
-            and (self._max_bytes is None or len(source) <= self._max_bytes)
-            and not getattr(picture, "is_animated", False)
-            and (picture.format != "PNG" or source.endswith(b"IEND\xaeB`\x82"))
-        )
-        if fits:
-            # A JPEG is read to its end at any scale, and an eighth of the size in grey costs least.
-            picture.draft("L", (1, 1))
-            picture.load()
-        return fits
-
-    def _encoded(self, picture: Image.Image, *, lossless: bool) -> tuple[bytes, str, tuple[int, int]]:
-        """Bytes, mime and width x height. Raises ItemError image_rejected when nothing fits the byte limit."""
-        picture.info = {}  # encoders copy comments and profiles from here
-        size = picture.size
-        jpeg = _jpeg(picture, _QUALITIES[0])
-        small = size[0] * size[1] <= _SMALL
-        if lossless and (small or picture.getcolors(_FEW_COLOURS) is not None):
-            png = _png(picture)
-            if (small or len(png) <= len(jpeg)) and self._fits(png):
-                return png, "image/png", size
-        for quality in _QUALITIES[1:]:
-            if self._fits(jpeg):
-                return jpeg, "image/jpeg", size
-            jpeg = _jpeg(picture, quality)
-        while not self._fits(jpeg):
-            if max(size) * _SHRINK < _SMALLEST:
-                raise ItemError("image_rejected", f"no encoding of this picture fits {self._max_bytes} bytes")
-            size = (max(1, int(size[0] * _SHRINK)), max(1, int(size[1] * _SHRINK)))
-            jpeg = _jpeg(picture.resize(size, Image.Resampling.LANCZOS), _QUALITIES[-1])
-        return jpeg, "image/jpeg", size
-
-    def _fits(self, data: bytes) -> bool:
-        return self._max_bytes is None or len(data) <= self._max_bytes
-
-
-def _orientation(picture: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 to 8; 1 where none can be read: broken metadata is not a broken picture."""
-    if picture.format == "PNG":
-        # Its EXIF may follow the pixels, so Pillow would decode them below, where a defect passed for broken metadata;
-        # a second load of a broken picture then succeeds.
-        picture.load()
-    try:
-        found = picture.getexif().get(ExifTags.Base.Orientation)
-    except DEFECTS:
-        return 1
-    return found if found in _TURNS else 1
-
-
-def _redrawn(picture: ImageFile.ImageFile, max_side: int, orientation: int) -> Image.Image:
-    """The first frame decoded, in RGB or L, at most `max_side` pixels on a side, upright."""
-    width, height = picture.size
-    longest = max(width, height)
-    if longest > max_side:
-        # Only a JPEG can: it decodes to the smallest 1/2, 1/4 or 1/8 that is no smaller than this.
-        picture.draft(None, (max(1, width * max_side // longest), max(1, height * max_side // longest)))
-    picture.load()
-    drawn = flattened(picture)
-    if longest > max_side:
-        drawn.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    # Pillow turns a TIFF itself while loading.
-    turn = None if picture.format == "TIFF" else _TURNS.get(orientation)
-    return drawn if turn is None else drawn.transpose(turn)
-
-
-def _jpeg(picture: Image.Image, quality: int) -> bytes:
-    """Baseline JPEG, 4:2:0."""
-    out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
-    return out.getvalue()
-
-
-def _png(picture: Image.Image) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "PNG", compress_level=3)  # on scanned text 6 costs half as much again for 7 % fewer bytes
-    return out.getvalue()
+from pipeline.images.sizing import sent_size, stored_target
 
 
 def prepared(source: bytes, contract: ImageContract, rules: ServerRules) -> tuple[PreparedImage, ...]:
-    """The pages as the contract wants them, in order. Blocking, CPU-bound. Raises ItemError as `ImagePreparer` does."""
-    return ImagePreparer(rules).prepare(source, contract)
+    """The pages of `source` as the contract wants them, in order, at least one; never enlarged.
+
+    Bytes in, bytes out: it runs as well in another process. Raises ItemError of stage prepare, and image_rejected when
+    the server takes fewer pages or no encoding fits its byte limit. One bad page fails the whole document.
+    """
+    if is_pdf(source):
+        count, drawn_pages = page_images(source, contract, rules)
+        return tuple(prepared_pages(drawn_pages, count, contract, rules))
+    with opened(source) as picture:
+        count = page_count(picture, source, contract, rules)
+        if count == 1 and (image := _passed(picture, source, contract, rules)):
+            return (image,)
+        return tuple(prepared_pages(pages(picture, count), count, contract, rules))
+
+
+def prepared_pages(
+    found: Iterator[Image.Image], count: int, contract: ImageContract, rules: ServerRules
+) -> Iterator[PreparedImage]:
+    """The `count` pages of a document, each opened or drawn, one at a time. Raises ItemError, naming the page."""
+    left = rules.max_base64_bytes
+    for number in range(1, count + 1):
+        # What a page leaves of its share goes to those behind it.
+        max_bytes = None if left is None else _decoded_bytes(left // (count - number + 1))
+        try:
+            image = _redrawn(next(found), contract, max_bytes)
+        except ItemError as error:
+            if count == 1:
+                raise
+            raise ItemError(error.kind, f"page {number} of {count}: {error.message}") from error
+        if left is not None:
+            left -= -(-len(image.data) // 3) * 4
+        yield image
+
+
+def _passed(
+    picture: ImageFile.ImageFile, source: bytes, contract: ImageContract, rules: ServerRules
+) -> PreparedImage | None:
+    """The picture as it came, without its metadata, if that is all the contract asks for."""
+    size = picture.size
+    if picture.format not in rules.accepts or picture.mode not in ("RGB", "L") or sent_size(*size, contract) != size:
+        return None
+    data = bare(source, picture.format)
+    if data is None or (rules.max_base64_bytes is not None and len(data) > _decoded_bytes(rules.max_base64_bytes)):
+        return None
+    with reading():
+        # Only now: Pillow keeps what it finds, and a PNG that is not plain may say more behind its pixels.
+        if orientation_of(picture) != 1 or not is_srgb(picture.info.get("icc_profile"), picture.mode):
+            return None
+    return _image(data, Image.MIME[picture.format], size, size, contract)
+
+
+def _redrawn(picture: Image.Image, contract: ImageContract, max_bytes: int | None) -> PreparedImage:
+    """One page, decoded, drawn and encoded again."""
+    name = picture.format
+    with reading():
+        if isinstance(picture, ImageFile.ImageFile):
+            true_transparency(picture)
+        if name == "PNG":
+            picture.load()  # its EXIF may follow the pixels
+        orientation = orientation_of(picture)
+        size = swapped(picture.size, orientation)
+        target = stored_target(picture, contract)
+        profile = picture.info.get("icc_profile")
+        # Only a JPEG can: it decodes to the smallest 1/2, 1/4 or 1/8 that is no smaller than this.
+        picture.draft(None, target)
+        picture.load()
+        final = upright(in_srgb(drawn(picture, target), profile), orientation)
+    data, mime, sent = encoded(final, name, max_bytes)
+    return _image(data, mime, size, sent, contract)
+
+
+def _image(
+    data: bytes, mime: str, size: tuple[int, int], sent: tuple[int, int], contract: ImageContract
+) -> PreparedImage:
+    cost = None if contract.family is None else tokens.image_tokens(contract.family, *sent)
+    return PreparedImage(data, mime, *size, *sent, cost)
+
+
+def _decoded_bytes(base64_characters: int) -> int:
+    """How many bytes have at most that many characters in base64."""
+    return base64_characters // 4 * 3

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.core.types import ImageContract, PreparedImage
 from pipeline.images.pillow import reading
-from pipeline.images.prepare import ImagePreparer
+from pipeline.images.prepare import ImagePreparer, prepared
 from pipeline.images.rules import ServerRules
 
 JPEG_PNG = frozenset({"JPEG", "PNG"})
@@ -64,6 +64,11 @@ def prepare_within(
 ) -> PreparedImage:
     (image,) = ImagePreparer(ServerRules(accepts, max_base64_bytes)).prepare(source, ImageContract(max_side))
     return image
+
+
+def prepare_all(source: bytes, rules: ServerRules | None = None, max_side: int = 1024) -> tuple[PreparedImage, ...]:
+    """Every page of a document."""
+    return prepared(source, ImageContract(max_side, pages="all"), rules or ServerRules(JPEG_PNG))
 
 
 def near(found: object, wanted: tuple[int, int, int], tolerance: int = 12) -> bool:

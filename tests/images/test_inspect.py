@@ -178,6 +178,14 @@ def test_a_thread_that_reads_silences_no_other() -> None:
         thread.join()
 
 
+def test_reading_within_reading_stays_reading() -> None:
+    with reading():
+        with reading():
+            pass
+        with pytest.raises(Image.DecompressionBombError):
+            Image.open(io.BytesIO(_png(10_000, 9_000)))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 100), (100, 1)])
 def test_a_tracking_pixel_is_too_small(size: tuple[int, int]) -> None:
     assert _refusal(encoded(Image.new("RGB", size), "PNG")).kind == "too_small"

@@ -12,7 +12,8 @@ from PIL import Image
 from pipeline.core.errors import ItemError
 from pipeline.core.types import ImageContract
 from pipeline.images.apart import Apart
-from pipeline.images.pdf import MAX_PAGES, is_pdf, page_images
+from pipeline.images.inspect import MAX_PAGES
+from pipeline.images.pdf import is_pdf, page_images
 from pipeline.images.pillow import FORMATS, MAX_PIXELS
 from pipeline.images.rules import ServerRules
 from tests.images.drawings import corners, encoded, near
