@@ -15,8 +15,9 @@ from PIL import Image
 from bench import pictures
 from bench.process import BrokenError
 from bench.table import Figure
-from pipeline.core.types import ImageContract
-from pipeline.images.prepare import ImagePreparer
+from pipeline.core.pictures import ImageContract
+from pipeline.images.apart import Apart
+from pipeline.images.preparer import ImagePreparer
 from pipeline.images.rules import ServerRules
 
 _SIDE = 1024
@@ -29,9 +30,11 @@ def large_photographs(place: Path, *, quick: bool) -> list[Figure]:
     del place
     width, height = (1600, 1200) if quick else pictures.TWELVE_MEGAPIXELS
     photographs = [pictures.photograph(seed, width, height) for seed in range(2 if quick else 6)]
-    threads, preparer = os.cpu_count() or 2, ImagePreparer(_RULES)
+    threads = os.cpu_count() or 2
+    preparer = ImagePreparer(_RULES, Apart(threads), Apart(threads))
 
     def ours(source: bytes) -> None:
+        preparer.weigh(source, _CONTRACT)  # as the run does before it
         preparer.prepare(source, _CONTRACT)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -66,7 +69,7 @@ def _per_second(pool: ThreadPoolExecutor, act: Callable[[bytes], None], work: Se
 def untouched(place: Path, *, quick: bool) -> list[Figure]:
     """P2."""
     del place
-    preparer, times = ImagePreparer(_RULES), 5 if quick else 200
+    preparer, times = ImagePreparer(_RULES, Apart(1), Apart(1)), 5 if quick else 200
     jpegs = [pictures.photograph(seed, _SIDE, _SIDE, 88) for seed in range(4)]
     drawings = [pictures.drawing(seed, _SIDE, _SIDE) for seed in range(4)]
     figures = []
@@ -75,6 +78,7 @@ def untouched(place: Path, *, quick: bool) -> list[Figure]:
         for index in range(times):
             source = sources[index % len(sources)]
             started = time.perf_counter()
+            preparer.weigh(source, _CONTRACT)
             (sent,) = preparer.prepare(source, _CONTRACT)
             seconds.append(time.perf_counter() - started)
             if sent.data != source:

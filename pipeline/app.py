@@ -23,15 +23,16 @@ from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
+from pipeline.images.apart import PDF_MEMORY_MIB, Apart
 from pipeline.images.budget import ByteBudget
-from pipeline.images.prepare import ImagePreparer
+from pipeline.images.preparer import ImagePreparer
 from pipeline.images.rules import ServerRules
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.runs import Run, record_end, record_start
 from pipeline.opening import Opened, open_output
 from pipeline.pacing.admission import Admission
-from pipeline.providers.dialects import DIALECTS
+from pipeline.providers.dialects import DIALECTS, Dialect
 from pipeline.reporting.progress import report_progress
 from pipeline.reporting.totals import TaskTotals
 from pipeline.storage.http import AiohttpTransport
@@ -129,6 +130,7 @@ async def _work(
     log.info("run.started", to_do=stats.to_do, output=str(opened.output.root), run_id=run_id)
     concurrency = config.limits.concurrency
     async with (
+        _preparer(dialect, settings.threads) as preparer,
         _server(config, stop) as base_url,
         _web(config) as web,
         _recorded(opened.output, run_id, concurrency, stats),
@@ -137,7 +139,7 @@ async def _work(
             source=opened.source,
             fetcher=LocalFetcher(),
             web=web,
-            preparer=ImagePreparer(ServerRules(dialect.accepts, dialect.max_base64_bytes, dialect.max_images)),
+            preparer=preparer,
             tasks=opened.tasks,
             provider=open_provider(config, base_url, transport),
             pacer=Admission(config.limits.concurrency, config.limits.requests_per_minute),
@@ -157,6 +159,17 @@ async def _server(config: Config, stop: Stop) -> AsyncIterator[str]:
         return
     async with running_server(stop.fail) as base_url:
         yield base_url
+
+
+@asynccontextmanager
+async def _preparer(dialect: Dialect, threads: int) -> AsyncIterator[ImagePreparer]:
+    """With child processes for what may explode, which are started when the first of them comes."""
+    apart, for_pdfs = Apart(threads), Apart(threads, memory_mib=PDF_MEMORY_MIB)
+    try:
+        yield ImagePreparer(ServerRules(dialect.accepts, dialect.max_base64_bytes, dialect.max_images), apart, for_pdfs)
+    finally:
+        await run_sync(apart.close)
+        await run_sync(for_pdfs.close)
 
 
 @asynccontextmanager

@@ -21,17 +21,8 @@ from pipeline.config import Config
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import read_key
 from pipeline.core.errors import KINDS, ConfigError
-from pipeline.core.types import (
-    Answer,
-    Column,
-    Completion,
-    FixedPrompt,
-    ImageContract,
-    LinkedImage,
-    PreparedImage,
-    Prompt,
-    Scalar,
-)
+from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
+from pipeline.core.types import Answer, Column, Completion, FixedPrompt, Prompt, Scalar
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output

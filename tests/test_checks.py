@@ -9,7 +9,8 @@ import pytest
 from pipeline.checks import read_config
 from pipeline.compose import open_tasks
 from pipeline.core.errors import ConfigError
-from pipeline.core.types import Completion, ImageContract, PreparedImage, Usage
+from pipeline.core.pictures import ImageContract, PreparedImage
+from pipeline.core.types import Completion, Usage
 
 CONFIG = """
 [run]

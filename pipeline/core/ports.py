@@ -10,18 +10,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pipeline.core.errors import LedgerError
+from pipeline.core.pictures import Download, ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import (
     Answer,
     Completion,
-    Download,
     FixedPrompt,
     Frame,
-    ImageContract,
     Life,
-    LinkedImage,
     ManifestRow,
     Outcome,
-    PreparedImage,
     Prompt,
     Reply,
     RowId,

@@ -11,8 +11,9 @@ import anyio
 from anyio.to_thread import run_sync
 
 from pipeline.core.errors import ItemError
+from pipeline.core.pictures import LinkedImage
 from pipeline.core.ports import Hold
-from pipeline.core.types import LinkedImage, ManifestRow
+from pipeline.core.types import ManifestRow
 from pipeline.engine.parts import Parts
 
 CHUNK = 16

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import ItemError
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.core.ports import Hold, Task
-from pipeline.core.types import Facts, ImageContract, ManifestRow, Outcome, PreparedImage, Prompt, RowId
+from pipeline.core.types import Facts, ManifestRow, Outcome, Prompt, RowId
 from pipeline.engine.followers import Followers
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Fetched

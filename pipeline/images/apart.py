@@ -15,17 +15,19 @@ from anyio import NoEventLoopError
 from anyio.from_thread import check_cancelled
 
 from pipeline.core.errors import ItemError, RunError
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images import apart_wire as wire
 from pipeline.images.apart_link import Child, ChildEndedError
 from pipeline.images.inspect import inspect
 from pipeline.images.passing import MANY_SCANS
-from pipeline.images.pillow import MAX_PIXELS
 from pipeline.images.rules import ServerRules
 
-MEMORY_MIB = 2048
-"""Address space of a child. The largest transparent picture (89 megapixels) takes 1.4 GB, five copies of it at 4 bytes
-a pixel, and its source, up to 256 MB, may be held twice."""
+MEMORY_MIB = 1280
+"""Address space of a child. The largest pictures (89 megapixels) take 0.8 GB as AVIF and as a turned TIFF, and their
+source, up to 256 MB, may be held twice."""
+
+PDF_MEMORY_MIB = 640
+"""Of a child that draws pages: a page has as many pixels as are sent, but its pictures may have many more."""
 
 CPU_S = 60.0
 """Seconds of computing for a picture. The slowest that may come, 256 MB of plain PPM, takes 26 of one core of 2020."""
@@ -38,8 +40,8 @@ DOCUMENT = 5
 
 _OVERDUE = (None, -signal.SIGALRM, -signal.SIGPROF)
 
-_LARGE_WEBP = MAX_PIXELS // 4
-"""Pixels. Pillow 13 holds four copies of a WebP at once: two canvases of its decoder, their bytes, the picture."""
+_LARGE_WEBP = 20_000_000
+"""Pixels. Pillow 13 holds four copies of a WebP at once, and a child gives all memory back."""
 
 
 def tame(source: bytes) -> bool:

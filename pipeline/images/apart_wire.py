@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from pipeline.core.errors import KINDS, ItemError
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images.rules import ServerRules
 
 SIZES = struct.Struct(">IQ")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract
+from pipeline.core.pictures import ImageContract
 from pipeline.images.orientation import turns_in_pillow
 from pipeline.images.pillow import FORMATS, MAX_PIXELS, reading, too_many_pixels
 from pipeline.images.sizing import stored_target
@@ -24,6 +24,9 @@ MAX_ASPECT = 200
 
 MAX_PAGES = 200
 """Pages of one document that are ever sent in one request, whatever the server takes."""
+
+_MOST_WEBP = 50_000_000
+"""Pixels of a WebP. Pillow 13 holds four copies at once: two canvases of its decoder, their bytes, the picture."""
 
 _SMALL_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "LA": 4}
 _WORKED_ON = 2 << 20
@@ -107,14 +110,14 @@ def opened(source: bytes) -> ImageFile.ImageFile:
     """The picture, not yet decoded, its size already found acceptable. Raises ItemError as `inspect` does."""
     with reading():
         picture = _identified(source)
-    check_size(*picture.size)
+    check_size(*picture.size, most=_MOST_WEBP if picture.format == "WEBP" else MAX_PIXELS)
     return picture
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, most: int = MAX_PIXELS) -> None:
     """Raises ItemError for what is too large to decode or too odd to ask about; width x height in pixels."""
-    if width * height > MAX_PIXELS:
-        raise too_many_pixels(width * height)
+    if width * height > most:
+        raise too_many_pixels(width * height, most)
     if min(width, height) < MIN_SIDE:
         raise ItemError("too_small", f"this is {width} x {height} pixels; each side needs {MIN_SIDE} at least")
     if max(width, height) > MAX_ASPECT * min(width, height):

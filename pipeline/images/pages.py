@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from PIL import Image, ImageFile
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract
+from pipeline.core.pictures import ImageContract
 from pipeline.images.inspect import MAX_PAGES, check_size
 from pipeline.images.pillow import reading
 from pipeline.images.rules import ServerRules

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract
-from pipeline.images.inspect import MAX_ASPECT, MIN_SIDE
+from pipeline.core.pictures import ImageContract
+from pipeline.images.inspect import MAX_ASPECT, MAX_PAGES, MIN_SIDE
 from pipeline.images.pages import check_count
 from pipeline.images.pillow import MAX_PIXELS
 from pipeline.images.rules import ServerRules
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _SIDE = 2048
 """Pixels on the longest side where the contract names none: A4 at 175 dots an inch, where small print is legible."""
+
+_PAGE_BYTES = 2**18
+"""What a page of text takes once it is encoded, about."""
 
 _HEADER = re.compile(rb"%PDF-\d")
 _HEADER_WITHIN = 1024
@@ -42,6 +45,13 @@ _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\x00", b
 def is_pdf(source: bytes) -> bool:
     """Whether PDF readers would take `source` for one: junk may stand in front of it, a picture's header may not."""
     return _HEADER.search(source, 0, _HEADER_WITHIN) is not None and not source.startswith(_PICTURES)
+
+
+def weigh_pdf(contract: ImageContract) -> int:
+    """Bytes that preparing a PDF holds at its peak: one page drawn, with its copies, and what comes out of all."""
+    side = contract.max_side or _SIDE
+    pages = MAX_PAGES if contract.pages == "all" else 1
+    return 12 * side * side + pages * _PAGE_BYTES
 
 
 def page_images(source: bytes, contract: ImageContract, rules: ServerRules) -> tuple[int, Iterator[Image.Image]]:

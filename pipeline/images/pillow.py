@@ -57,6 +57,10 @@ DEFECTS = (
 """What decoders of hostile bytes raise (Pillow 13). None of them is a bug of ours while only Pillow runs."""
 
 
+_SHORT_CHUNK = re.compile(r"Truncated \w+ chunk")
+"""Said of a piece of a PNG's metadata that is shorter than it should be, wherever the file ends."""
+
+
 class _Reading(threading.local):
     """Whether this thread is inside `reading()`."""
 
@@ -112,17 +116,15 @@ def reading() -> Iterator[None]:
         _READING.active = before
 
 
-def too_many_pixels(pixels: int | str) -> ItemError:
-    """The failure for a picture over `MAX_PIXELS`."""
-    return ItemError(
-        "too_many_pixels", f"this has {pixels} pixels; at most {MAX_PIXELS} are decoded: scale it down first"
-    )
+def too_many_pixels(pixels: int | str, most: int = MAX_PIXELS) -> ItemError:
+    """The failure for a picture of more than `most` pixels."""
+    return ItemError("too_many_pixels", f"this has {pixels} pixels; at most {most} are decoded: scale it down first")
 
 
 def _broken(error: BaseException) -> ItemError:
     """The failure for an error out of Pillow; no object and no memory address stays in its text."""
     text = re.sub(r"<\S+ object at 0x[0-9a-fA-F]+>", "the file", " ".join(str(error).split()))
     text = text[:200] or type(error).__name__
-    if isinstance(error, EOFError) or "truncated" in text.lower():
+    if isinstance(error, EOFError) or ("truncated" in text.lower() and not _SHORT_CHUNK.search(text)):
         return ItemError("truncated", f"the file ends before the picture does ({text}): fetch it again")
     return ItemError("unreadable", f"the picture cannot be decoded ({text}): it is damaged or malformed")

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from PIL import Image, ImageFile
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images import tokens
 from pipeline.images.bands import drawn
+from pipeline.images.checksums import check_sums
 from pipeline.images.colour import in_srgb, is_srgb
 from pipeline.images.encode import encoded
 from pipeline.images.flatten import true_transparency
@@ -40,6 +41,8 @@ def prepared(source: bytes, contract: ImageContract, rules: ServerRules) -> tupl
         count = page_count(picture, source, contract, rules)
         if count == 1 and (image := _passed(picture, source, contract, rules)):
             return (image,)
+        if picture.format == "PNG":
+            check_sums(source, all_frames=contract.pages == "all")
         return tuple(prepared_pages(pages(picture, count), count, contract, rules))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images import inspect
 from pipeline.images.apart import Apart, tame
 from pipeline.images.pdf import is_pdf, weigh_pdf
@@ -11,11 +11,12 @@ from pipeline.images.rules import ServerRules
 
 
 class ImagePreparer:
-    """The port `Preparer`; safe to use from several threads. A context manager that ends its child processes."""
+    """The port `Preparer`; safe to use from several threads."""
 
-    def __init__(self, rules: ServerRules, apart: Apart) -> None:
+    def __init__(self, rules: ServerRules, apart: Apart, apart_for_pdfs: Apart) -> None:
         self._rules = rules
         self._apart = apart
+        self._apart_for_pdfs = apart_for_pdfs
 
     def weigh(self, source: bytes, contract: ImageContract) -> int:
         """Bytes that preparing holds at its peak, wherever it is done. Raises ItemError of stage prepare."""
@@ -26,6 +27,8 @@ class ImagePreparer:
 
         Raises ItemError of stage prepare, and image_rejected; RunError when no child can be started.
         """
-        if tame(source) and not is_pdf(source):
+        if is_pdf(source):
+            return self._apart_for_pdfs.prepare(source, contract, self._rules)
+        if tame(source):
             return prepared(source, contract, self._rules)
         return self._apart.prepare(source, contract, self._rules)

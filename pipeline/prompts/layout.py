@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import Mapping
 
-from pipeline.core.types import FixedPrompt, LinkedImage, PreparedImage, Prompt, Scalar
+from pipeline.core.pictures import LinkedImage, PreparedImage
+from pipeline.core.types import FixedPrompt, Prompt, Scalar
 
 MAX_VALUE = 2000
 """Characters of one quoted value that are sent; the rest is cut off."""

@@ -17,7 +17,8 @@ import orjson
 import pybase64
 
 from pipeline.core.errors import CallError, ConfigError, ItemError
-from pipeline.core.types import Completion, FixedPrompt, LinkedImage, PreparedImage, Prompt, Reply, Usage
+from pipeline.core.pictures import LinkedImage, PreparedImage
+from pipeline.core.types import Completion, FixedPrompt, Prompt, Reply, Usage
 from pipeline.providers import errors
 from pipeline.providers.complaint import complaint, described, fit, without_key
 from pipeline.providers.dialects import Dialect

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from pipeline.core.types import FetchRule, Scalar
+from pipeline.core.pictures import FetchRule
+from pipeline.core.types import Scalar
 
 SAFE_FORMATS: Final = frozenset({"JPEG", "PNG"})
 """Read by every server tried. WebP fails on llama.cpp and is not on Fireworks' list; TIFF and BMP fail on OpenAI."""

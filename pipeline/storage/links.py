@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import Download, FetchRule, LinkedImage
+from pipeline.core.pictures import Download, FetchRule, LinkedImage
 from pipeline.storage.urls import public_url
 from pipeline.storage.web import WebFetcher
 

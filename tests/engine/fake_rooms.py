@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from pipeline.core.errors import ItemError, ManifestError
-from pipeline.core.types import Download, ImageContract, LinkedImage, ManifestRow, PreparedImage, Scalar, Shard
+from pipeline.core.pictures import Download, ImageContract, LinkedImage, PreparedImage
+from pipeline.core.types import ManifestRow, Scalar, Shard
 
 
 @dataclass

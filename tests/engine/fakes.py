@@ -10,16 +10,14 @@ from typing import Any
 import anyio
 
 from pipeline.core.errors import CallError, ItemError, LedgerError
+from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import (
     Answer,
     Completion,
     FixedPrompt,
     Frame,
-    ImageContract,
     Life,
-    LinkedImage,
     Outcome,
-    PreparedImage,
     Prompt,
     Reply,
     Row,

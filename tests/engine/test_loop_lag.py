@@ -11,8 +11,10 @@ import anyio
 import pytest
 from PIL import Image
 
-from pipeline.core.types import ImageContract, ManifestRow
-from pipeline.images.prepare import ImagePreparer
+from pipeline.core.pictures import ImageContract
+from pipeline.core.types import ManifestRow
+from pipeline.images.apart import Apart
+from pipeline.images.preparer import ImagePreparer
 from pipeline.images.rules import ServerRules
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import FakeProvider, World
@@ -60,7 +62,7 @@ class Anything(FakeProvider):
 
 @pytest.mark.parametrize("threads", [2])
 def test_the_loop_is_awake_while_pictures_are_prepared(threads: int) -> None:
-    preparer = Timed(ServerRules(frozenset({"JPEG", "PNG"})))
+    preparer = Timed(ServerRules(frozenset({"JPEG", "PNG"})), Apart(1), Apart(1))
     preparer.seconds = []
     photos = Photos()
     world = World(

@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images.pillow import reading
-from pipeline.images.prepare import ImagePreparer, prepared
+from pipeline.images.prepare import prepared
 from pipeline.images.rules import ServerRules
 
 JPEG_PNG = frozenset({"JPEG", "PNG"})
@@ -62,7 +62,7 @@ def prepare(source: bytes, max_side: int = 1024, accepts: frozenset[str] = JPEG_
 def prepare_within(
     source: bytes, max_side: int, accepts: frozenset[str], max_base64_bytes: int | None
 ) -> PreparedImage:
-    (image,) = ImagePreparer(ServerRules(accepts, max_base64_bytes)).prepare(source, ImageContract(max_side))
+    (image,) = prepared(source, ImageContract(max_side), ServerRules(accepts, max_base64_bytes))
     return image
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images.apart import Apart, tame
 from pipeline.images.pillow import FORMATS, MAX_PIXELS
 from pipeline.images.prepare import prepared

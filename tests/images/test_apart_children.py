@@ -19,7 +19,7 @@ from anyio.to_thread import run_sync
 from PIL import Image
 
 from pipeline.core.errors import ItemError, RunError
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images.apart import Apart
 from pipeline.images.prepare import prepared
 from pipeline.images.rules import ServerRules
@@ -185,7 +185,7 @@ def test_a_run_that_is_given_up_does_not_wait_for_its_pictures(flawed: None, apa
 
 _PARENT = """
 import sys, threading
-from pipeline.core.types import ImageContract
+from pipeline.core.pictures import ImageContract
 from pipeline.images.apart import Apart
 from pipeline.images.rules import ServerRules
 apart, job = Apart(2, cpu_s=600, wall_s=4), (ImageContract(9), ServerRules(frozenset()))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import PreparedImage
+from pipeline.core.pictures import PreparedImage
 from pipeline.images import apart_wire as wire
 
 PAGE = {"bytes": 3, "mime": "image/png", "width": 9, "height": 8, "sent_width": 7, "sent_height": 6, "tokens": 5}

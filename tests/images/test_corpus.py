@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract, PreparedImage
-from pipeline.images.prepare import ImagePreparer
+from pipeline.core.pictures import ImageContract, PreparedImage
+from pipeline.images.prepare import prepared
 from pipeline.images.rules import ServerRules
 from tests.corpus import CORPUS, dice_for
 from tests.corpus.recipe import Recipe
@@ -21,7 +21,7 @@ CHEAP = [recipe for recipe in CORPUS if recipe.at_most is None]
 
 def _outcome(source: bytes) -> PreparedImage | ItemError:
     try:
-        (image,) = ImagePreparer(ServerRules(frozenset({"JPEG", "PNG"}))).prepare(source, ImageContract(MAX_SIDE))
+        (image,) = prepared(source, ImageContract(MAX_SIDE), ServerRules(frozenset({"JPEG", "PNG"})))
     except ItemError as caught:
         return caught
     return image

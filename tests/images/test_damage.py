@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import BmpImagePlugin, Image, ImageChops
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import PreparedImage
+from pipeline.core.pictures import PreparedImage
 from pipeline.images.pillow import FORMATS
 from tests.images.drawings import JPEG_PNG, corners, decoded, encoded, photo, prepare, prepare_within, turned
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import GifImagePlugin, Image, ImageFile, TiffImagePlugin
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images.prepare import prepared
 from pipeline.images.rules import ServerRules
 from tests.images.drawings import (

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract
+from pipeline.core.pictures import ImageContract
 from pipeline.images.apart import Apart
 from pipeline.images.inspect import MAX_PAGES
 from pipeline.images.pdf import is_pdf, page_images

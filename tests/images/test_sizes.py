@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import JpegImagePlugin
 
-from pipeline.core.types import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.images import tokens
 from pipeline.images.inspect import weigh
 from pipeline.images.prepare import prepared

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import ImageContract
+from pipeline.core.pictures import ImageContract
 from pipeline.images.inspect import inspect, weigh
 from pipeline.images.pillow import FORMATS
 from tests.images.drawings import encoded, photo, turned
@@ -21,7 +21,7 @@ SIDE_1024 = ImageContract(1024)
 
 MEASURE = """
 import resource, sys
-from pipeline.core.types import ImageContract
+from pipeline.core.pictures import ImageContract
 from pipeline.images.inspect import weigh
 from pipeline.images.prepare import prepared
 from pipeline.images.rules import ServerRules

@@ -10,7 +10,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.types import PreparedImage, Scalar
+from pipeline.core.pictures import PreparedImage
+from pipeline.core.types import Scalar
 from pipeline.prompts.layout import MAX_VALUE, lay_out
 from pipeline.prompts.prefix import fixed_prompt
 

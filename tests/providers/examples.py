@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from pipeline.core.types import FixedPrompt, PreparedImage, Prompt
+from pipeline.core.pictures import PreparedImage
+from pipeline.core.types import FixedPrompt, Prompt
 from pipeline.providers.chat import ChatProvider
 from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.usage import Prices

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import ItemError
-from pipeline.core.types import Download, FetchRule, LinkedImage
+from pipeline.core.pictures import Download, FetchRule, LinkedImage
 from pipeline.storage.links import LinkingWeb
 from pipeline.storage.web import FIRST_RESERVE, WebFetcher
 from tests.support.rude_server import Page, RudeServer, after, answer, endless, raw, redirect
