@@ -31,6 +31,12 @@ _SIDE = 2048
 _PAGE_BYTES = 2**18
 """What a page of text takes once it is encoded, about."""
 
+_FEW_PARTS = 1000
+"""Pictures on a page that are looked at; a scanner cuts a page into some hundred strips at the most."""
+
+_UNSEEN = 3
+"""The text rendering mode (ISO 32000-1, 9.3.6) that neither fills nor strokes."""
+
 _HEADER = re.compile(rb"%PDF-\d")
 _HEADER_WITHIN = 1024
 """Bytes in which readers look for the header (ISO 32000-1 from Adobe, Implementation note 13 of PDF 1.7, 2006), and
@@ -144,11 +150,34 @@ def _rendered(page: PdfPage, max_side: int) -> Image.Image:
     _judge(width, height)
     longest = max(width, height)
     side = min(max_side, math.isqrt(int(MAX_PIXELS * longest / min(width, height))))
+    scanned = _density(page)
+    if scanned is not None:
+        side = min(side, round(longest * max(1.0, scanned)))
     # A hair less than the side: the wrapper rounds up, and must not round up beyond it.
     bitmap = page.render(scale=(side - 0.01) / longest)
     picture: Image.Image = bitmap.to_pil()  # a copy
     bitmap.close()
     return picture
+
+
+def _density(page: PdfPage) -> float | None:
+    """Pixels a point of a page that consists of pictures alone, as a scan does: more would only blur them.
+
+    None for a page with text to be seen, lines or fills, which have no pixels of their own. What a scanner has read is
+    text that is not to be seen.
+    """
+    from pypdfium2 import PdfImage, raw
+
+    densest = None
+    for number, part in enumerate(page.get_objects(max_depth=1)):
+        if isinstance(part, PdfImage) and number < _FEW_PARTS:
+            left, bottom, right, top = part.get_bounds()
+            if right > left and top > bottom:
+                width, height = part.get_px_size()
+                densest = max(densest or 0.0, width / (right - left), height / (top - bottom))
+        elif part.type != raw.FPDF_PAGEOBJ_TEXT or raw.FPDFTextObj_GetTextRenderMode(part) != _UNSEEN:
+            return None
+    return densest
 
 
 def _judge(width: float, height: float) -> None:

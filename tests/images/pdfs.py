@@ -91,6 +91,18 @@ def with_form() -> bytes:
     return pdf(page, catalog="/AcroForm << /Fields [50 0 R] >>")
 
 
+def scan(width: int, height: int, over: str = "") -> bytes:
+    """A page of 200 x 100 points that a picture of `width` x `height` pixels fills; `over` is drawn above it."""
+    picture = stream(
+        zlib.compress(bytes(width * height)),
+        f"/Type /XObject /Subtype /Image /Width {width} /Height {height} /ColorSpace /DeviceGray /BitsPerComponent 8 "
+        "/Filter /FlateDecode",
+    )
+    font = "/Font << /F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >>"
+    resources = f"/Resources << /XObject << /P 50 0 R >> {font} >>"
+    return pdf(Page(content=f"q 200 0 0 100 0 0 cm /P Do Q {over}", more=resources, objects={50: picture}))
+
+
 def colours(count: int) -> Sequence[tuple[int, int, int]]:
     """So many colours that no two can be confused."""
     return [(20 * (n % 12), 255 - 20 * (n % 12), 120 * (n // 12 % 3)) for n in range(count)]

@@ -58,7 +58,7 @@ def test_every_format_is_recognised_by_its_content(name: str) -> None:
     ("source", "said"),
     [
         (b"", "this is empty (0 bytes)"),
-        (b"%PDF is not its beginning", "not_an_image", "this is a PDF"),
+        (b"%PDF is not its beginning", "this is a PDF"),
         (b"\n  <!DOCTYPE html><html><body>404</body></html>", "this is an HTML page"),
         (b"\xef\xbb\xbf<HTML>", "this is an HTML page"),
         (b"<!doctype html><body><svg></svg>", "this is an HTML page"),

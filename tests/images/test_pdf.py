@@ -18,7 +18,7 @@ from pipeline.images.pillow import FORMATS, MAX_PIXELS
 from pipeline.images.rules import ServerRules
 from tests.images.drawings import corners, encoded, near
 from tests.images.flawed import children, flawed, program
-from tests.images.pdfs import BLUE, GREEN, Page, bomb, colours, encrypted, pdf, with_form
+from tests.images.pdfs import BLUE, GREEN, Page, bomb, colours, encrypted, pdf, scan, with_form
 
 __all__ = ["flawed"]  # a fixture
 
@@ -62,6 +62,24 @@ def test_a_turned_page_comes_out_upright(turn: int, size: tuple[int, int], quart
     (page,) = _pages(pdf(Page(more=f"/Rotate {turn}")))
     assert page.size == size
     assert _quarters(page) == ["red" if number == quarter else "white" for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("source", "size"),
+    [
+        (scan(250, 125), (250, 125)),
+        (scan(900, 450), (300, 150)),
+        (scan(20, 10), (200, 100)),
+        (scan(250, 125, "BT 3 Tr /F 12 Tf (what a scanner has read) Tj ET"), (250, 125)),
+        (scan(250, 125, "BT /F 12 Tf (a stamp) Tj ET"), (300, 150)),
+        (scan(250, 125, "0 0 m 200 100 l S"), (300, 150)),
+        (pdf(Page(content="")), (300, 150)),
+    ],
+    ids=["scan", "larger", "coarse", "read", "text", "line", "empty"],
+)
+def test_a_scan_is_drawn_in_its_own_pixels_and_not_blurred_to_more(source: bytes, size: tuple[int, int]) -> None:
+    (page,) = _pages(source)
+    assert page.size == size
 
 
 def test_what_is_cropped_away_is_not_drawn() -> None:

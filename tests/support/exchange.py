@@ -134,11 +134,15 @@ Script = Callable[[Request], Reply]
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one answer; `cached` is part of `prompt`; `completion` None is a token per four characters."""
+    """Tokens of one answer; `cached` is part of `prompt`; `completion` None is a token per four characters.
+
+    `images` None leaves out what the pictures took.
+    """
 
     prompt: int = 120
     completion: int | None = None
     cached: int = 64
+    images: int | None = None
 
     def as_json(self, content: str) -> dict[str, Any]:
         """The `usage` member of an answer with this content."""
@@ -147,7 +151,10 @@ class Usage:
             "prompt_tokens": self.prompt,
             "completion_tokens": completion,
             "total_tokens": self.prompt + completion,
-            "prompt_tokens_details": {"cached_tokens": self.cached},
+            "prompt_tokens_details": {
+                "cached_tokens": self.cached,
+                **({} if self.images is None else {"image_tokens": self.images}),
+            },
         }
 
 
