@@ -30,6 +30,7 @@ from pipeline.images.rules import ServerRules
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.runs import Run, record_end, record_start
+from pipeline.memory import give_back_pictures
 from pipeline.opening import Opened, open_output
 from pipeline.pacing.admission import Admission
 from pipeline.providers.dialects import DIALECTS, Dialect
@@ -127,6 +128,7 @@ async def _work(
         proven=any(sums["data"] for sums in opened.ledger.totals().values()),
         policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds, config.retry.lifetime_attempts),
     )
+    give_back_pictures()
     log.info("run.started", to_do=stats.to_do, output=str(opened.output.root), run_id=run_id)
     concurrency = config.limits.concurrency
     async with (

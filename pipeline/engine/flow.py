@@ -26,7 +26,7 @@ from pipeline.engine.calls import Calls
 from pipeline.engine.events import Events
 from pipeline.engine.followers import Follower, Followers
 from pipeline.engine.parts import Parts
-from pipeline.engine.pictures import Pictures, Send, Wanted, held_by, small_chunks
+from pipeline.engine.pictures import Pictures, Send, Wanted, small_chunks
 from pipeline.engine.questions import Question, Questions, Shared, weight
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.settle import Settler
@@ -168,11 +168,10 @@ class Flow:
     ) -> None:
         async with chunks, questions, finished:
             async for chunk in chunks:
-                hold = await self._parts.budget.take(sum(held_by(row.size or 0, tasks) for row, tasks in chunk))
+                hold = await self._parts.budget.take(sum(row.size or 0 for row, _ in chunk))
                 fetched = await self._pictures.get(chunk, hold)
                 # A thread decodes one picture after the other, so only the largest counts.
-                encoded = sum(held_by(len(item.source), item.tasks) for item in fetched)
-                await hold.grow(encoded + max(item.weight for item in fetched))
+                await hold.grow(sum(len(item.source) for item in fetched) + max(item.weight for item in fetched))
                 try:
                     made = await run_sync(self._questions.make, fetched, hold, limiter=self._threads)
                 except LedgerError as error:
@@ -202,7 +201,7 @@ class Flow:
         hold = question.lease.hold
         try:
             fetched = await self._pictures.download(question.linked, (question.row.task,), hold)
-            await hold.grow(held_by(len(fetched.source), fetched.tasks) + fetched.weight)
+            await hold.grow(len(fetched.source) + fetched.weight)
             made = await run_sync(self._questions.inlined, question, fetched, limiter=self._threads)
         except BaseException:
             hold.resize(0)

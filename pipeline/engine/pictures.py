@@ -99,11 +99,6 @@ class Pictures:
         return Fetched(row, tasks, source, sha256, weight, link=link)
 
 
-def held_by(size: int, tasks: Sequence[str]) -> int:
-    """Bytes that a picture of `size` bytes holds: the source, and for each task about as much once it is encoded."""
-    return size * (1 + len(tasks))
-
-
 def small_chunks(wanted: Sequence[Wanted], most: int) -> Iterator[list[Wanted]]:
     """The same rows in lists worth a hop into a thread, of `most` bytes; a picture of unknown size goes alone."""
     chunk: list[Wanted] = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def looks(image: PreparedImage) -> str:
     """A difference hash (64 bits in hexadecimal): which of 8 x 8 places is brighter than the one to its left."""
     small = Image.open(io.BytesIO(image.data)).convert("L").resize((9, 8), Image.Resampling.BOX)
     rows = [small.crop((0, y, 9, y + 1)).tobytes() for y in range(8)]
-    bits = [right > left for row in rows for left, right in zip(row, row[1:], strict=False)]
+    bits = [right > left for row in rows for left, right in pairwise(row)]
     return f"{sum(bit << place for place, bit in enumerate(bits)):016x}"
 
 
