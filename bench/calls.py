@@ -56,8 +56,8 @@ def ordinary(place: Path, *, quick: bool) -> list[Figure]:
 def _compared(load: _Load, place: Path, *, quick: bool) -> list[Figure]:
     n, rounds = (200, 1) if quick else (load.n, load.rounds)
     folder = place / "pictures"
-    originals = [pictures.photograph(seed, load.width, load.height, 75) for seed in range(_ORIGINALS)]
-    pictures.write_copies(folder, originals, n, load.size)
+    originals = [pictures.sized_photograph(seed, load.width, load.height, load.size) for seed in range(_ORIGINALS)]
+    pictures.write_copies(folder, originals, n)
     job = Job(folder, load.concurrency, f"{load.bytes_in_flight_mib} MiB")
     server_core, client_core = cores()
     with Server(server_core) as server:

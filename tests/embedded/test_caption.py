@@ -89,7 +89,7 @@ def test_without_the_object_weights_the_other_models_still_answer(tmp_path: Path
     script = (
         "import sys; from PIL import Image; from pipeline.embedded.answers import Models;"
         "from pipeline.embedded.pictures import Picture; image = Image.open(sys.argv[1]).convert('RGB');"
-        "print(Models()._caption(Picture(image, image), {}))"
+        "print(Models()._describe(Picture(image, image)))"
     )
     command = [sys.executable, "-c", script, str(SAMPLES / "images/photo-cat.jpg")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)

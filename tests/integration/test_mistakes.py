@@ -152,7 +152,7 @@ def test_bad_rows_of_a_listing_fail_alone_under_their_own_names(new_job: NewJob,
             "{not json",
             {"image": None},
             {"image": "missing.jpg"},
-            {"image": "https://example.org/cat.jpg?token=abc"},
+            {"image": "ftp://example.org/cat.jpg?token=abc"},
             {"image": ["00001.jpg"]},
             '"a text"',
             {"image": "00001.jpg"},
@@ -171,7 +171,7 @@ def test_bad_rows_of_a_listing_fail_alone_under_their_own_names(new_job: NewJob,
         "listing.jsonl:7": "bad_row",
     }
     remote = next(row for row in job.failures() if row["key"] == "listing.jsonl:5")
-    assert "https://example.org/cat.jpg is a remote address; this version reads local files only" in remote["message"]
+    assert "ftp:// is no address that a manifest may name" in remote["message"]
     assert "6 have no answer" in ended.stdout
 
 

@@ -33,12 +33,12 @@ OCR = TASKS["ocr"](TaskOptions())
     ],
 )
 def test_header_and_text(answer: str, text: str, language: str | None) -> None:
-    assert parsed(OCR, answer) == {"text": text, "language": language, "has_text": True, "pages": 1}
+    assert parsed(OCR, answer) == {"text": text, "language": language, "has_text": True}
 
 
 @pytest.mark.parametrize("answer", ["language: none", "Language: None\n", "language: none\n\nThere is no text."])
 def test_a_picture_without_text_is_an_answer(answer: str) -> None:
-    assert parsed(OCR, answer) == {"text": "", "language": None, "has_text": False, "pages": 1}
+    assert parsed(OCR, answer) == {"text": "", "language": None, "has_text": False}
 
 
 @pytest.mark.parametrize("answer", ["language: en", "language: und\n\n \n", "language: en\n\n```\n\n```"])
