@@ -97,6 +97,15 @@ def test_a_picture_that_nobody_can_fetch_is_told_as_what_we_found() -> None:
     assert failure.envelope.attempts == 1
 
 
+def test_a_picture_that_cannot_be_prepared_inline_gives_its_bytes_back() -> None:
+    preparer = FakePreparer(broken={SIGNED})
+    failure = _run(_world("url", FakeProvider(_fails_to_fetch), links={SIGNED}, preparer=preparer)).outcome(
+        "caption/1-0"
+    )
+    assert isinstance(failure, Failure)
+    assert failure.problem.kind == "truncated"
+
+
 def test_dead_addresses_are_no_outage_of_the_server() -> None:
     urls = tuple(f"https://host/{number}.jpg" for number in range(60))
     world = World(
