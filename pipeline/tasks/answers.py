@@ -45,6 +45,8 @@ not do (assist, describe the image), so that a letter that begins "I'm sorry, bu
 
 _WINDOW = 4000
 """Characters at the end of an answer in which a loop is looked for: a loop, once entered, is not left again."""
+_SHORTEST_LOOP = 150
+"""Characters: `_is_degenerate` takes nothing shorter for a loop."""
 _MAX_UNIT = 400
 """Characters: the longest passage whose repetition is noticed."""
 
@@ -86,6 +88,8 @@ def find_loop(text: str, *, cut: bool) -> str | None:
     A cut answer that repeats itself was most likely never going to end. A complete one was ended by the model, so only
     what no page would hold counts: dot leaders, rules and repeated rows of a table are legitimate.
     """
+    if len(text) < _SHORTEST_LOOP:
+        return None
     tail = text[-_WINDOW:]
     if not cut:
         tail = tail.rstrip('"}]) \r\n\t.')  # what closes an answer after its loop
