@@ -20,7 +20,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from anyio.to_thread import run_sync
 
-from pipeline.core.errors import LedgerError, ManifestError
+from pipeline.core.errors import ManifestError, RunError
 from pipeline.core.types import Frame, ManifestRow, Outcome
 from pipeline.engine.calls import Calls
 from pipeline.engine.events import Events
@@ -174,8 +174,9 @@ class Flow:
                 await hold.grow(sum(len(item.source) for item in fetched) + max(item.weight for item in fetched))
                 try:
                     made = await run_sync(self._questions.make, fetched, hold, limiter=self._threads)
-                except LedgerError as error:
-                    self._stop.fail(error)  # nothing new can be looked up: what is on the wire still finishes
+                except RunError as error:
+                    # Nothing new can be looked up, or decoded: what is on the wire still finishes.
+                    self._stop.fail(error)
                     return
                 del fetched  # the sources are free before anybody waits for a worker
                 hold.resize(sum(item.lease.weight for item in made if isinstance(item, Question)))
@@ -203,8 +204,11 @@ class Flow:
             fetched = await self._pictures.download(question.linked, (question.row.task,), hold)
             await hold.grow(len(fetched.source) + fetched.weight)
             made = await run_sync(self._questions.inlined, question, fetched, limiter=self._threads)
-        except BaseException:
+        except BaseException as error:
             hold.resize(0)
+            if isinstance(error, RunError):
+                self._stop.fail(error)
+                await anyio.sleep_forever()  # until the drain that has begun ends this wait
             raise
         hold.resize(weight(made.body, made.prompt))
         question.lease.take_over(hold, weight(made.body, made.prompt))

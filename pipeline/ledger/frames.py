@@ -93,7 +93,7 @@ def _decode(header: bytes, body: bytes) -> Frame:
     problem, copy_of = values["problem"], values.get("copy_of")
     return Frame(
         row=RowId(values["task"], values["shard"], values["ordinal"]),
-        facts=Facts(**values["facts"]),
+        facts=Facts(**{"pages": 1, **values["facts"]}),  # before pages were counted there was one
         attempts=values["attempts"],
         status=values["status"],
         received_at=values["received_at"],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from pipeline.core.errors import CallError, DiskFullError, LedgerError
+from pipeline.core.errors import CallError, DiskFullError, LedgerError, RunError
+from pipeline.core.pictures import ImageContract, PreparedImage
 from pipeline.core.types import Failure, Life, RowId, Spent
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy
 from tests.engine.fake_rooms import FakeSource
@@ -126,6 +127,22 @@ def test_trouble_at_a_commit_stops_the_run_too() -> None:
         run(world)
     assert len(world.provider.answered) < 20
     assert len(world.ledger.committed) == len(world.provider.answered)
+
+
+def test_a_decoder_that_cannot_be_started_lets_the_calls_in_flight_finish() -> None:
+    world = World(FakeSource({1: 200}), provider=FakeProvider(latency=lambda: 5.0), concurrency=4)
+    prepare = world.preparer.prepare
+
+    def refusing(source: bytes, contract: ImageContract) -> tuple[PreparedImage, ...]:
+        if sum(world.provider.asked.values()) >= 8:
+            raise RunError("The process that decodes pictures does not start")
+        return prepare(source, contract)
+
+    world.preparer.prepare = refusing  # type: ignore[method-assign]
+    with pytest.raises(RunError, match="does not start"):
+        run(world)
+    assert len(world.ledger.committed) == len(world.provider.answered) == sum(world.provider.asked.values())
+    assert len(world.provider.answered) < 200
 
 
 def test_an_index_that_cannot_be_read_lets_the_calls_in_flight_finish() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.errors import CallError, ItemError
+from pipeline.core.errors import CallError, ItemError, RunError
 from pipeline.core.types import Failure, Reply, Row
 from pipeline.engine.pictures import small_chunks
 from tests.engine.fake_rooms import FakePreparer, FakeSource, FakeWeb
@@ -104,6 +104,19 @@ def test_a_picture_that_cannot_be_prepared_inline_gives_its_bytes_back() -> None
     )
     assert isinstance(failure, Failure)
     assert failure.problem.kind == "truncated"
+
+
+def test_a_decoder_that_cannot_be_started_drains_here_too() -> None:
+    class Preparer(FakePreparer):
+        def prepare(self, source: bytes, contract):  # type: ignore[no-untyped-def]
+            raise RunError("The process that decodes pictures does not start")
+
+    provider = FakeProvider(_fails_to_fetch, latency=lambda: 5.0)
+    world = _world("url", provider, links={SIGNED, OTHER}, preparer=Preparer())
+    with pytest.raises(RunError, match="does not start"):
+        run_virtual(world.flow().run)
+    assert world.budget.held == 0
+    assert len(provider.bodies) == 2, "no request was given up"
 
 
 def test_dead_addresses_are_no_outage_of_the_server() -> None:
