@@ -1,4 +1,4 @@
-"""Pixels that cost nothing and show nothing are not sent: some servers shrink a picture to much less than it may cost."""
+"""Pixels that cost nothing and show nothing are not sent: some servers shrink a picture far below its budget."""
 
 from __future__ import annotations
 
