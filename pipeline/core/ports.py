@@ -170,6 +170,10 @@ class Hold(Protocol):
         """Hold `weight` bytes from now on; never waits."""
         ...
 
+    def add(self, weight: int) -> None:
+        """Hold `weight` bytes more from now on; never waits."""
+        ...
+
     def give(self, weight: int) -> None:
         """Give back `weight` of the held bytes."""
         ...

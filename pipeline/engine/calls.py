@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import anyio
@@ -24,6 +24,8 @@ from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 
 log = structlog.get_logger()
+_HOSTS_OWN = frozenset({403, 404})
+"""Statuses of a picture's host that a server may pass on as its own; whether they are shows once it has the picture."""
 MOST_WITHHELD = 50
 """Refusals kept back at most, all of them small: enough to see whether the words repeat."""
 
@@ -67,7 +69,7 @@ class Calls:
         pacer: Pacer,
         events: Events,
         shelve: Callable[[RowId, Life], None],
-        inline: Callable[[Question], Awaitable[Question]],
+        inline: Callable[[Question, int], Awaitable[Question]],
         policy: RetryPolicy,
         repairs: int,
         stop: Stop,
@@ -108,7 +110,7 @@ class Calls:
             if life.spent.answers != repairs:
                 repairs = life.spent.answers
                 self._stats.repairs += 1
-                question = replace(question, body=self._provider.render(question.prompt, repairs))
+                question = question.again(self._provider.render(question.prompt, repairs))
             sent = attempts.sent
             attempt = await self._attempt(question, attempts, life)
             if attempt is None:
@@ -125,7 +127,7 @@ class Calls:
                         question.row, question.facts, tried.error, life, attempts.sent, attempts.failed, again_s
                     )
                 try:
-                    again = await self._again(question, tried.error, again_s)
+                    again = await self._again(question, tried.error, again_s, repairs)
                 except ItemError as error:
                     return self._events.ended(question.row, question.facts, error, life, attempts.sent), life
                 if again is None:
@@ -148,12 +150,12 @@ class Calls:
         finally:
             self._pacer.release(question.row)
 
-    async def _again(self, question: Question, error: CallError, wait_s: float) -> Question | None:
+    async def _again(self, question: Question, error: CallError, wait_s: float, repairs: int) -> Question | None:
         """The question as it is asked next, once that may be; None when a drain came first. Raises ItemError."""
         if not _is_unfetched(question, error):
             return question if await self._pause(anyio.sleep, wait_s) else None
         with self._stop.waiting() as waiting:
-            question = await self._inline(question)
+            question = await self._inline(question, repairs)
         return None if waiting.cancelled_caught else question
 
     def _withhold(self, question: Question, tried: _Tried, attempts: _Attempts) -> bool:
@@ -217,6 +219,8 @@ class Calls:
             self._stats.in_flight -= 1
         if not 200 <= reply.status < 300:
             refusal = self._provider.refusal(reply)
+            if isinstance(refusal, ServerError) and question.linked is not None and reply.status in _HOSTS_OWN:
+                refusal = CallError("image_rejected", str(refusal), reply.status, of_address=True)
             if isinstance(refusal, CallError):
                 return _Tried(life, refusal, reply.body)
             raise refusal

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 import anyio
@@ -21,7 +21,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from anyio.to_thread import run_sync
 
 from pipeline.core.errors import ManifestError, RunError
-from pipeline.core.types import Frame, ManifestRow, Outcome
+from pipeline.core.types import Frame, ManifestRow, Outcome, RowId
 from pipeline.engine.calls import Calls
 from pipeline.engine.events import Events
 from pipeline.engine.followers import Follower, Followers
@@ -36,6 +36,8 @@ from pipeline.engine.stats import Stats
 SCAN_CHUNK = 256
 SCAN_BYTES = 4 * 2**20
 """Rows read per hop into a thread: so many, or as many as hold so many bytes of pictures themselves."""
+INLINE_AT_ONCE = 8
+"""Pictures whose address the server could not fetch, from their download to the end of their call."""
 SYNC_SECONDS = 0.05
 SYNC_FRAMES = 256
 """A group sync brings at most so much time, or so many frames, to the disk at once."""
@@ -80,6 +82,8 @@ class Flow:
         self._stats = stats
         self._threads = anyio.CapacityLimiter(settings.threads)
         self._crowded = anyio.Event()
+        self._inlining = anyio.CapacityLimiter(INLINE_AT_ONCE)
+        self._inlined: set[RowId] = set()
         self._followers = Followers()
         self._pictures = Pictures(parts, settings.send, self._threads)
         self._questions = Questions(parts, self._followers, settings.keep)
@@ -192,26 +196,31 @@ class Flow:
                         outcome = self._events.ended(item.row, item.facts, item.error, life, life.spent.attempts)
                     await _hand_over(outcome, finished)
 
-    async def _inline(self, question: Question) -> Question:
-        """The question with its picture in the body, for a server that cannot fetch it. Raises ItemError."""
+    async def _inline(self, question: Question, repairs: int) -> Question:
+        """The question with its picture in the body, for a server that cannot fetch it. Raises ItemError.
+
+        Nothing here waits for the budget: questions that hold bytes wait for a worker, and this is one. A few pictures
+        at a time, until their calls are over, may exceed it instead.
+        """
         if question.linked is None:
             raise AssertionError("its picture is in the body already")
         if question.facts.image_sha256 is not None:  # fetched before, and prepared
-            return replace(question, body=self._parts.provider.render(question.prompt), linked=None)
-        question.lease.take_over(await self._parts.budget.take(0), 0)
-        hold = question.lease.hold
+            return question.again(self._parts.provider.render(question.prompt, repairs))
+
+        async def reserve(size: int) -> None:
+            question.lease.change(size)
+
+        await self._inlining.acquire_on_behalf_of(question.row)
+        self._inlined.add(question.row)
         try:
-            fetched = await self._pictures.download(question.linked, (question.row.task,), hold)
-            await hold.grow(len(fetched.source) + fetched.weight)
-            made = await run_sync(self._questions.inlined, question, fetched, limiter=self._threads)
-        except BaseException as error:
-            hold.resize(0)
-            if isinstance(error, RunError):
-                self._stop.fail(error)
-                await anyio.sleep_forever()  # until the drain that has begun ends this wait
+            fetched = await self._pictures.download(question.linked, (question.row.task,), reserve)
+            question.lease.change(len(fetched.source) + fetched.weight)
+            made = await run_sync(self._questions.inlined, question, fetched, repairs, limiter=self._threads)
+        except RunError as error:
+            self._stop.fail(error)
+            await anyio.sleep_forever()  # until the drain that has begun ends this wait
             raise
-        hold.resize(weight(made.body, made.prompt))
-        question.lease.take_over(hold, weight(made.body, made.prompt))
+        question.lease.change(weight(made.body, made.prompt))
         return made
 
     async def _ask(
@@ -223,6 +232,9 @@ class Flow:
                     outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
                 finally:
                     question.lease.end()
+                    if question.row in self._inlined:
+                        self._inlined.discard(question.row)
+                        self._inlining.release_on_behalf_of(question.row)
                 if outcome is not None:
                     await _hand_over(outcome, finished)
 

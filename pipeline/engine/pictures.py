@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,12 +58,14 @@ class Pictures:
             return await run_sync(self._read, chunk, limiter=self._threads)
         if self._send == "url" and (link := await self._link(row.url)):
             return [Fetched(row, tasks, link=link)]
-        return [await self.download(row, tasks, hold)]
+        return [await self.download(row, tasks, hold.grow)]
 
-    async def download(self, row: ManifestRow, tasks: tuple[str, ...], hold: Hold) -> Fetched:
-        """The picture of a row that has an address."""
+    async def download(
+        self, row: ManifestRow, tasks: tuple[str, ...], reserve: Callable[[int], Awaitable[None]]
+    ) -> Fetched:
+        """The picture of a row that has an address. `reserve` waits until so many bytes may be held."""
         try:
-            download = await self._parts.web.fetch(row.url or "", hold.grow)
+            download = await self._parts.web.fetch(row.url or "", reserve)
         except ItemError as error:
             return Fetched(row, tasks, error=error)
         link = download.link if self._send == "auto" else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import ItemError
-from pipeline.core.pictures import ImageContract, PreparedImage
+from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.ports import Hold, Task
 from pipeline.core.types import Facts, ManifestRow, Outcome, Prompt, RowId
 from pipeline.engine.followers import Followers
@@ -22,15 +22,17 @@ class Lease:
     hold: Hold
     weight: int
 
+    def change(self, weight: int) -> None:
+        """Hold so many from now on. Never waits."""
+        if weight > self.weight:
+            self.hold.add(weight - self.weight)
+        else:
+            self.hold.give(self.weight - weight)
+        self.weight = weight
+
     def end(self) -> None:
         """Give them back; more than once does no harm."""
-        self.hold.give(self.weight)
-        self.weight = 0
-
-    def take_over(self, hold: Hold, weight: int) -> None:
-        """Hold `weight` bytes of another hold from now on."""
-        self.end()
-        self.hold, self.weight = hold, weight
+        self.change(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ class Question:
     body: bytes
     lease: Lease
     linked: ManifestRow | None = None
+
+    def again(self, body: bytes) -> Question:
+        """The same question in other words; what is rendered of its pictures themselves names no address."""
+        by_address = any(isinstance(image, LinkedImage) for image in self.prompt.images)
+        return replace(self, body=body, linked=self.linked if by_address else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +88,14 @@ class Questions:
         """
         return [made for fetched in chunk for made in self._make(fetched, hold)]
 
-    def inlined(self, question: Question, fetched: Fetched) -> Question:
+    def inlined(self, question: Question, fetched: Fetched, repairs: int) -> Question:
         """The same question with its picture in the body. Blocking; runs in a thread. Raises ItemError."""
         task = self._parts.tasks[question.row.task]
         if fetched.error is not None:
             raise fetched.error
         images = self._parts.preparer.prepare(fetched.source, task.contract)
         prompt = task.prompt(fetched.row.columns, images)
-        body = self._parts.provider.render(prompt)
+        body = self._parts.provider.render(prompt, repairs)
         facts = _with_images(replace(question.facts, image_sha256=fetched.sha256), images)
         return replace(question, facts=facts, prompt=prompt, body=body, linked=None)
 

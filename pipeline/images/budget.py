@@ -38,6 +38,10 @@ class ByteHold:
         self._budget.move(weight - self._weight)
         self._weight = weight
 
+    def add(self, weight: int) -> None:
+        """Hold `weight` bytes more from now on. Never waits, so the sum may exceed the limit."""
+        self.resize(self._weight + weight)
+
     def give(self, weight: int) -> None:
         """Give back `weight` of the held bytes. Giving 0 is harmless; every other call counts.
 

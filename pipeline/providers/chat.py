@@ -20,7 +20,7 @@ from pipeline.core.errors import CallError, ConfigError, ItemError
 from pipeline.core.pictures import LinkedImage, PreparedImage
 from pipeline.core.types import Completion, FixedPrompt, Prompt, Reply, Usage
 from pipeline.providers import errors
-from pipeline.providers.complaint import complaint, described, fit, without_key
+from pipeline.providers.complaint import complaint, described, fit, without_key, without_signatures
 from pipeline.providers.dialects import Dialect
 from pipeline.providers.usage import Prices, read_usage
 from pipeline.providers.wire import mended, parsed, quoted
@@ -147,7 +147,10 @@ class ChatProvider:
             kind = "timeout" if isinstance(error, httpx.TimeoutException) else "connection"
             raise CallError(kind, fit(mended(str(error)), self._secret), reached=reached) from error
         # Whatever a server echoes goes into the journal and the output; the key must not.
-        return Reply(response.status_code, dict(response.headers), without_key(content, self._secret))
+        content = without_key(content, self._secret)
+        if not response.is_success:
+            content = without_signatures(content)
+        return Reply(response.status_code, dict(response.headers), content)
 
     def refusal(self, reply: Reply) -> Exception:
         """What a reply other than 2xx means: a CallError for the row, a ServerError for the whole run."""
@@ -193,7 +196,7 @@ class ChatProvider:
         return self._prices.cost(model, usage)
 
     def _unusable(self, body: bytes, what: str) -> CallError:
-        said = fit(complaint(body).message, self._secret)
+        said = fit(complaint(without_signatures(body)).message, self._secret)
         return CallError("http_5xx", f"{what}: {said}" if said else what, 200)
 
 

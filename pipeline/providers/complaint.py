@@ -19,6 +19,7 @@ import re
 from typing import Any, Final, NamedTuple
 
 from pipeline.providers.wire import mended, parsed
+from pipeline.storage.urls import public_url
 
 LONGEST: Final = 300
 """Characters of a server's message that are kept."""
@@ -75,6 +76,20 @@ def without_key(data: bytes, secret: str | None) -> bytes:
     if secret is None or len(secret) < SHORTEST_SECRET:
         return data
     return data.replace(secret.encode(), b"[key]")
+
+
+_WEB_ADDRESS = re.compile(rb"https?:(?:\\?/){2}(?:\\/|\\u0026|[^\s\"'<>\\])+", re.IGNORECASE)
+"""As it stands in JSON, where a slash and an ampersand may be escaped."""
+
+
+def without_signatures(data: bytes) -> bytes:
+    """The bytes with every http address in them shown without what signs it: servers repeat what they cannot fetch."""
+
+    def shown(found: re.Match[bytes]) -> bytes:
+        address = found[0].decode("utf-8", "replace").replace("\\/", "/").replace("\\u0026", "&")
+        return public_url(address).encode("utf-8", "replace")
+
+    return _WEB_ADDRESS.sub(shown, data)
 
 
 def fit(text: str, secret: str | None) -> str:

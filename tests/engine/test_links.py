@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from pipeline.core.errors import CallError, ItemError, RunError
+from pipeline.core.pictures import Download
 from pipeline.core.types import Failure, Reply, Row
 from pipeline.engine.pictures import small_chunks
 from tests.engine.fake_rooms import FakePreparer, FakeSource, FakeWeb
@@ -131,6 +133,60 @@ def test_dead_addresses_are_no_outage_of_the_server() -> None:
     assert len(world.ledger.committed) == 60
     assert all(isinstance(one, Row) for one in world.ledger.committed)
     assert len(world.provider.bodies) == 120, "one request by the address, one with the picture"
+
+
+def test_workers_that_fetch_never_wait_for_questions_that_wait_for_workers() -> None:
+    """A budget of two addresses, one request at once, and nothing that the server can fetch."""
+    urls = tuple(f"https://host/{number:03}.jpg" for number in range(60))
+
+    class Heavy(FakeWeb):
+        async def fetch(self, url: str, reserve: Callable[[int], Awaitable[None]]) -> Download:
+            await reserve(500)
+            return await super().fetch(url, reserve)
+
+    world = World(
+        FakeSource({1: 60}, urls=urls),
+        provider=FakeProvider(_fails_to_fetch),
+        web=Heavy(links=set(urls)),
+        bytes_in_flight=100,
+        concurrency=1,
+        settings={"send": "url", "downloads": 8},
+    )
+    run_virtual(world.flow().run)
+    assert len(world.ledger.committed) == 60
+    assert all(isinstance(one, Row) for one in world.ledger.committed)
+    assert world.budget.held == 0
+
+
+@pytest.mark.parametrize("send", ["url", "auto"])
+def test_a_repair_stays_one_when_its_picture_goes_inline(send: str) -> None:
+    def script(name: str, number: int) -> Reply | Exception:
+        return ok("cut") if number == 1 else _fails_to_fetch(name, number)
+
+    world = _run(_world(send, FakeProvider(script), links={SIGNED, OTHER}))
+    asked = [body.decode() for body in world.provider.bodies if b"a.jpg" in body]
+    linked, inline = f"caption/link:{SIGNED}", f"caption/{SIGNED}"
+    # The first answer to each wording is cut: by the address, and once more with the picture itself.
+    assert asked == {"url": [linked, f"{linked}+", f"{inline}+"], "auto": [linked, f"{inline}+"]}[send]
+
+
+def test_what_is_inline_already_is_not_sent_inline_once_more() -> None:
+    """By its address the answer is cut; the repair has the picture itself, and is refused."""
+
+    def script(name: str, number: int) -> Reply | Exception:
+        return ok("cut") if "link:" in name else CallError("image_rejected", "no", 400, of_address=True)
+
+    world = _run(_world("auto", FakeProvider(script), links={SIGNED, OTHER}))
+    assert len(world.provider.bodies) == 4
+
+
+@pytest.mark.parametrize("code", [403, 404])
+def test_a_status_of_the_pictures_host_is_not_taken_for_the_servers_own(code: int) -> None:
+    world = _run(
+        _world("url", FakeProvider(lambda name, number: status(code) if "link:" in name else ok()), links=set(URLS))
+    )
+    assert all(isinstance(one, Row) for one in world.ledger.committed)
+    assert len(world.provider.bodies) == 4
 
 
 def test_auto_sends_the_address_of_what_needs_nothing_done_and_asks_the_same_question() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.providers.complaint import Complaint, complaint, fit
+from pipeline.providers.complaint import Complaint, complaint, fit, without_signatures
 from tests.providers.examples import KEY
 
 
@@ -66,3 +66,19 @@ def test_a_message_has_no_key_no_base64_and_no_address() -> None:
 
 def test_a_key_at_the_cut_is_gone_too() -> None:
     assert "sk-" not in fit("x " * 145 + KEY, KEY)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            b'{"error":"cannot load https://host/a.jpg?X-Amz-Signature=secret"}',
+            b'{"error":"cannot load https://host/a.jpg"}',
+        ),
+        (b'"https:\\/\\/me:secret@host\\/a.jpg?w=1\\u0026sig=secret" is gone', b'"https://host/a.jpg?w=1" is gone'),
+        (b'{"message":"GET \\"http://h/x?token=secret\\" failed"}', b'{"message":"GET \\"http://h/x\\" failed"}'),
+        (b"no address at all: http:/ and https", b"no address at all: http:/ and https"),
+    ],
+)
+def test_what_signs_an_address_is_not_repeated(said: bytes, kept: bytes) -> None:
+    assert without_signatures(said) == kept
