@@ -150,7 +150,7 @@ def test_a_refused_key_stops_the_run_and_fails_no_row() -> None:
     with pytest.raises(ServerError, match="the key is refused"):
         run_virtual(world.flow().run)
     assert world.ledger.committed == []
-    assert sum(world.provider.asked.values()) <= world.concurrency, "one request a slot, and none after the first answer"
+    assert sum(world.provider.asked.values()) <= world.concurrency, "one request a slot, none after the first answer"
 
 
 # Rule 3: everything is bounded; bytes, then slot, then rate.
