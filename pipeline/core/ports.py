@@ -57,7 +57,7 @@ class Web(Protocol):
         ...
 
     async def link(self, url: str) -> LinkedImage | None:
-        """The address, when the server that is asked may fetch it itself, else None."""
+        """The address, when the server that is asked may fetch it itself, else None: also for what is wrong with it."""
         ...
 
 

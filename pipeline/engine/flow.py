@@ -21,13 +21,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from anyio.to_thread import run_sync
 
 from pipeline.core.errors import ManifestError, RunError
-from pipeline.core.types import Frame, ManifestRow, Outcome, RowId
+from pipeline.core.types import Frame, ManifestRow, Outcome
 from pipeline.engine.calls import Calls
 from pipeline.engine.events import Events
 from pipeline.engine.followers import Follower, Followers
+from pipeline.engine.inlining import Inlining
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pictures, Send, Wanted, small_chunks
-from pipeline.engine.questions import Question, Questions, Shared, weight
+from pipeline.engine.questions import Question, Questions, Shared
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.settle import Settler
 from pipeline.engine.shutdown import Stop
@@ -36,8 +37,6 @@ from pipeline.engine.stats import Stats
 SCAN_CHUNK = 256
 SCAN_BYTES = 4 * 2**20
 """Rows read per hop into a thread: so many, or as many as hold so many bytes of pictures themselves."""
-INLINE_AT_ONCE = 8
-"""Pictures whose address the server could not fetch, from their download to the end of their call."""
 SYNC_SECONDS = 0.05
 SYNC_FRAMES = 256
 """A group sync brings at most so much time, or so many frames, to the disk at once."""
@@ -82,11 +81,10 @@ class Flow:
         self._stats = stats
         self._threads = anyio.CapacityLimiter(settings.threads)
         self._crowded = anyio.Event()
-        self._inlining = anyio.CapacityLimiter(INLINE_AT_ONCE)
-        self._inlined: set[RowId] = set()
         self._followers = Followers()
         self._pictures = Pictures(parts, settings.send, self._threads)
         self._questions = Questions(parts, self._followers, settings.keep)
+        self._inlining = Inlining(parts, self._pictures, self._questions, stop, self._threads)
         settler = Settler(parts.tasks, parts.provider, settings.repairs, settings.policy.lifetime_attempts)
         self._events = Events(self._journal, settler, settings.run_id, wall_clock)
         self._calls = Calls(
@@ -94,7 +92,7 @@ class Flow:
             pacer=parts.pacer,
             events=self._events,
             shelve=parts.ledger.shelve,
-            inline=self._inline,
+            inline=self._inlining.inline,
             policy=settings.policy,
             repairs=settings.repairs,
             stop=stop,
@@ -196,33 +194,6 @@ class Flow:
                         outcome = self._events.ended(item.row, item.facts, item.error, life, life.spent.attempts)
                     await _hand_over(outcome, finished)
 
-    async def _inline(self, question: Question, repairs: int) -> Question:
-        """The question with its picture in the body, for a server that cannot fetch it. Raises ItemError.
-
-        Nothing here waits for the budget: questions that hold bytes wait for a worker, and this is one. A few pictures
-        at a time, until their calls are over, may exceed it instead.
-        """
-        if question.linked is None:
-            raise AssertionError("its picture is in the body already")
-        if question.facts.image_sha256 is not None:  # fetched before, and prepared
-            return question.again(self._parts.provider.render(question.prompt, repairs))
-
-        async def reserve(size: int) -> None:
-            question.lease.change(size)
-
-        await self._inlining.acquire_on_behalf_of(question.row)
-        self._inlined.add(question.row)
-        try:
-            fetched = await self._pictures.download(question.linked, (question.row.task,), reserve)
-            question.lease.change(len(fetched.source) + fetched.weight)
-            made = await run_sync(self._questions.inlined, question, fetched, repairs, limiter=self._threads)
-        except RunError as error:
-            self._stop.fail(error)
-            await anyio.sleep_forever()  # until the drain that has begun ends this wait
-            raise
-        question.lease.change(weight(made.body, made.prompt))
-        return made
-
     async def _ask(
         self, questions: MemoryObjectReceiveStream[Question], finished: MemoryObjectSendStream[Outcome]
     ) -> None:
@@ -232,9 +203,7 @@ class Flow:
                     outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
                 finally:
                     question.lease.end()
-                    if question.row in self._inlined:
-                        self._inlined.discard(question.row)
-                        self._inlining.release_on_behalf_of(question.row)
+                    self._inlining.end(question.row)
                 if outcome is not None:
                     await _hand_over(outcome, finished)
 

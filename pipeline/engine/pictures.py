@@ -56,7 +56,7 @@ class Pictures:
         (row, tasks), *others = chunk
         if others or row.url is None:
             return await run_sync(self._read, chunk, limiter=self._threads)
-        if self._send == "url" and (link := await self._link(row.url)):
+        if self._send == "url" and (link := await self._parts.web.link(row.url)):
             return [Fetched(row, tasks, link=link)]
         return [await self.download(row, tasks, hold.grow)]
 
@@ -70,13 +70,6 @@ class Pictures:
             return Fetched(row, tasks, error=error)
         link = download.link if self._send == "auto" else None
         return await run_sync(self._weighed, row, tasks, download.data, link, limiter=self._threads)
-
-    async def _link(self, url: str) -> LinkedImage | None:
-        """Whether the server may fetch it; what is wrong with the address is told when it is fetched here."""
-        try:
-            return await self._parts.web.link(url)
-        except ItemError:
-            return None
 
     def _read(self, chunk: Sequence[Wanted]) -> list[Fetched]:
         fetched = []
