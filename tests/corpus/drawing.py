@@ -61,23 +61,6 @@ def encoded(picture: Image.Image, name: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-UNDONE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""How a camera stores an upright picture for each EXIF orientation."""
-
-
-def stored(picture: Image.Image, orientation: int) -> Image.Image:
-    """The picture as a camera that was held so has stored it."""
-    return picture.transpose(UNDONE[orientation]) if orientation in UNDONE else picture
-
-
 def exif(orientation: int | None = None) -> Image.Exif:
     """A camera's notes."""
     notes = Image.Exif()

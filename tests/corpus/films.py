@@ -9,8 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from tests.corpus.drawing import SECRET, art, encoded, exif, photo, profile, see_through, size_of, stored, xmp
+from tests.corpus.drawing import SECRET, art, encoded, exif, photo, profile, see_through, size_of, xmp
 from tests.corpus.recipe import EITHER, ROW, TORN, Shelf
+from tests.support.pictures import stored
 
 GIFS, WEBPS, AVIFS = Shelf("gif"), Shelf("webp"), Shelf("avif")
 

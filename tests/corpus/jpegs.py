@@ -8,8 +8,9 @@ import struct
 from functools import partial
 from typing import Any
 
-from tests.corpus.drawing import SECRET, encoded, exif, photo, profile, size_of, stored, xmp
+from tests.corpus.drawing import SECRET, encoded, exif, photo, profile, size_of, xmp
 from tests.corpus.recipe import ANY, EITHER, TORN, Shelf
+from tests.support.pictures import stored
 
 JPEGS = Shelf("jpeg")
 

@@ -8,8 +8,9 @@ import zlib
 from functools import cache, partial
 from typing import Any
 
-from tests.corpus.drawing import SECRET, encoded, exif, photo, profile, see_through, size_of, stored, xmp
+from tests.corpus.drawing import SECRET, encoded, exif, photo, profile, see_through, size_of, xmp
 from tests.corpus.recipe import EITHER, ROW, TORN, Make, Shelf
+from tests.support.pictures import stored
 
 PNGS = Shelf("png")
 START = b"\x89PNG\r\n\x1a\n"

@@ -11,8 +11,9 @@ from typing import Any
 
 from PIL import Image
 
-from tests.corpus.drawing import SECRET, encoded, exif, photo, profile, see_through, size_of, stored
+from tests.corpus.drawing import SECRET, encoded, exif, photo, profile, see_through, size_of
 from tests.corpus.recipe import EITHER, TOO_MANY, TORN, Shelf
+from tests.support.pictures import stored
 
 TIFFS = Shelf("tiff")
 _SHORT, _LONG, _ASCII = 3, 4, 2

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageDraw
 from pipeline.images.pillow import FORMATS
 from tests.images.drawings import JPEG_PNG, decoded, encoded, photo, prepare, prepare_all, turned
 from tests.images.profiles import SWAPPED, WIDE, grey_profile, matrix_profile, press_profile
-from tests.images.test_prepare import UNDO
+from tests.support.pictures import stored
 
 MODES = {
     "JPEG": ("RGB", "L", "CMYK"),
@@ -61,9 +61,11 @@ def distance(one: list[bool], other: list[bool]) -> int:
 def test_the_eight_directions_of_a_picture_look_the_same(name: str, size: tuple[int, int], max_side: int) -> None:
     upright = scene(*size)
     wanted = fingerprint(upright)
-    assert min(distance(wanted, fingerprint(UNDO[number](upright))) for number in range(2, 9)) > 6, "they could differ"
+    assert min(distance(wanted, fingerprint(stored(upright, number))) for number in range(2, 9)) > 6, (
+        "they could differ"
+    )
     for number in range(1, 9):
-        image = prepare(encoded(UNDO[number](upright), name, exif=turned(number)), max_side)
+        image = prepare(encoded(stored(upright, number), name, exif=turned(number)), max_side)
         assert (image.width, image.height) == size
         assert distance(wanted, fingerprint(decoded(image))) <= 2, f"direction {number}"
 
@@ -75,7 +77,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, str, str, int, tuple[int, int]]:
     size = draw(st.tuples(st.integers(2, 220), st.integers(2, 220)))
     orientation = draw(st.integers(1, 8)) if name in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF") else 1
     profile = PROFILES[draw(st.sampled_from(sorted(PROFILES)))]
-    picture = UNDO[orientation](scene(*size))
+    picture = stored(scene(*size), orientation)
     if mode == "LAB":
         picture = Image.merge("LAB", picture.split())
     elif mode == "LA" or (mode == "RGBA" and draw(st.booleans())):

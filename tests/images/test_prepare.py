@@ -6,7 +6,6 @@ import hashlib
 import io
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,27 +28,16 @@ from tests.images.drawings import (
     turned,
 )
 from tests.images.profiles import WIDE, matrix_profile
-
-UNDO: dict[int, Callable[[Image.Image], Image.Image]] = {
-    1: lambda p: p.copy(),
-    2: lambda p: p.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    3: lambda p: p.transpose(Image.Transpose.ROTATE_180),
-    4: lambda p: p.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
-    5: lambda p: p.transpose(Image.Transpose.TRANSPOSE),
-    6: lambda p: p.transpose(Image.Transpose.ROTATE_90),
-    7: lambda p: p.transpose(Image.Transpose.TRANSVERSE),
-    8: lambda p: p.transpose(Image.Transpose.ROTATE_270),
-}
-"""How a camera stores an upright picture for each orientation."""
+from tests.support.pictures import stored
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("max_side", [1024, 24])
 def test_every_orientation_comes_out_upright(orientation: int, name: str, max_side: int) -> None:
-    stored = UNDO[orientation](corners())
+    picture = stored(corners(), orientation)
     options: dict[str, Any] = {"quality": 95, "subsampling": 0} if name == "JPEG" else {}
-    source = encoded(stored, name, exif=turned(orientation), **options)
+    source = encoded(picture, name, exif=turned(orientation), **options)
     image = prepare(source, max_side, accepts=frozenset(FORMATS))
     assert (image.width, image.height) == (48, 32), "the upright source"
     assert (image.sent_width, image.sent_height) == ((48, 32) if max_side == 1024 else (24, 16))
@@ -58,7 +46,7 @@ def test_every_orientation_comes_out_upright(orientation: int, name: str, max_si
 
 
 def test_orientation_of_a_large_jpeg_survives_the_reduced_decode() -> None:
-    source = encoded(UNDO[6](corners(1600, 1200)), "JPEG", exif=turned(6))
+    source = encoded(stored(corners(1600, 1200), 6), "JPEG", exif=turned(6))
     image = prepare(source, 200)
     assert (image.width, image.height, image.sent_width, image.sent_height) == (1600, 1200, 200, 150)
     assert_corners(decoded(image))

@@ -17,6 +17,21 @@ from PIL import Image, ImageDraw, ImageFont
 _EXIF_ORIENTATION = 0x0112
 _SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
 
+_UNDONE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def stored(upright: Image.Image, orientation: int) -> Image.Image:
+    """An upright picture as a camera stores it under this EXIF orientation."""
+    return upright.transpose(_UNDONE[orientation]) if orientation in _UNDONE else upright
+
 
 def picture(
     seed: int,
@@ -82,19 +97,10 @@ def upright_marks(orientation: int, width: int = 48, height: int = 32) -> bytes:
     """A JPEG that shows, once turned as its EXIF says, a red top left quarter on white, `width x height` upright."""
     upright = Image.new("RGB", (width, height), "white")
     upright.paste("red", (0, 0, width // 2, height // 2))
-    undo = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = upright.transpose(undo[orientation]) if orientation in undo else upright
+    turned = stored(upright, orientation)
     exif = Image.Exif()
     exif[_EXIF_ORIENTATION] = orientation
-    return encoded(stored, "JPEG", exif=exif, quality=95, subsampling=0)
+    return encoded(turned, "JPEG", exif=exif, quality=95, subsampling=0)
 
 
 def cmyk(seed: int, width: int = 48, height: int = 32) -> bytes:
