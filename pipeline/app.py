@@ -268,9 +268,14 @@ async def _stopping_on_signals(stop: Stop) -> AsyncIterator[None]:
                 log.warning("run.stopping", signal=signal.Signals(number).name, at_once=stop.draining)
                 stop.signalled()
 
-    async with anyio.create_task_group() as listening:
-        listening.start_soon(listen)
-        try:
-            yield
-        finally:
-            listening.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as listening:
+            listening.start_soon(listen)
+            try:
+                yield
+            finally:
+                listening.cancel_scope.cancel()
+    finally:
+        # All is decided and written: the exit code is to say so, whoever is still impatient.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)

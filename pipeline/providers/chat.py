@@ -148,8 +148,8 @@ class ChatProvider:
             raise CallError(kind, fit(mended(str(error)), self._secret), reached=reached) from error
         # Whatever a server echoes goes into the journal and the output; the key must not.
         content = without_key(content, self._secret)
-        if not response.is_success:
-            content = without_signatures(content)
+        if not response.is_success or b'"choices"' not in content:
+            content = without_signatures(content)  # an error, also under status 200; answers stay as they came
         return Reply(response.status_code, dict(response.headers), content)
 
     def refusal(self, reply: Reply) -> Exception:
