@@ -82,6 +82,23 @@ def test_a_signal_with_the_last_calls_in_flight_stops_nothing_early(new_job: New
     assert (job.out / "_SUCCESS").exists()
 
 
+def test_whoever_keeps_signalling_gets_the_exit_code_all_the_same(new_job: NewJob, fake_server: FakeServer) -> None:
+    """Until the very end of the process: everything is written by then, and an exit by signal would deny it."""
+    job = new_job(60, limits={"concurrency": 8})
+    fake_server.script = scripts.delayed(scripts.caption(), 0.25)
+    with job.start() as running:
+        until(lambda: fake_server.answered >= 8, "answers")
+        while running.process.poll() is None:
+            running.signal(signal.SIGTERM)
+            time.sleep(0.002)  # between two signals
+        ended = running.end()
+    assert ended.code == 75, ended.stderr
+    assert "Traceback" not in ended.stderr
+    fake_server.script = scripts.caption()
+    assert job.run().code == 0
+    assert len(job.rows()) == 60
+
+
 def test_a_second_command_on_the_same_output_is_told_who_holds_it(new_job: NewJob, fake_server: FakeServer) -> None:
     job = new_job(4)
     fake_server.script = scripts.hang()

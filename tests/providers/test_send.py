@@ -137,3 +137,20 @@ async def test_a_refusal_names_what_was_asked(transport: AiohttpTransport) -> No
         refusal = client.refusal(reply)
     assert isinstance(refusal, ServerError)
     assert f"{server.base_url}/chat/completions (model a/model) answered 404: no such model" in str(refusal)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_an_error_does_not_repeat_what_signs_an_address(transport: AiohttpTransport, status: int) -> None:
+    answer = scripts.error(status, "cannot load https://host/a.jpg?X-Amz-Signature=hidden&w=1")
+    async with FakeServer(answer) as server:
+        client = provider(base_url=server.base_url, transport=transport)
+        reply = await client.send(client.render(prompt()))
+    assert b"hidden" not in reply.body
+    assert b"https://host/a.jpg?w=1" in reply.body
+
+
+async def test_an_answer_stays_as_it_came(transport: AiohttpTransport) -> None:
+    text = "The sign reads https://host/a.jpg?token=on-the-sign"
+    async with FakeServer(scripts.text(text)) as server:
+        client = provider(base_url=server.base_url, transport=transport)
+        assert client.read((await client.send(client.render(prompt()))).body).text == text
