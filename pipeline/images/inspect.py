@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 from dataclasses import dataclass
 
 from PIL import Image, ImageFile, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
@@ -27,6 +28,9 @@ MAX_PAGES = 200
 
 _MOST_WEBP = 50_000_000
 """Pixels of a WebP. Pillow 13 holds four copies at once: two canvases of its decoder, their bytes, the picture."""
+
+_CLASSIC = 42
+"""What a TIFF has behind its byte order, where a BigTIFF has 43."""
 
 _SMALL_MODES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "LA": 4}
 _WORKED_ON = 2 << 20
@@ -96,14 +100,29 @@ def _samples(picture: JpegImagePlugin.JpegImageFile) -> float:
 
 
 def _pages(source: bytes, picture: ImageFile.ImageFile, contract: ImageContract) -> int:
-    """About how many pages will be sent. Those of a TIFF or GIF are not counted: that means reading the whole file."""
+    """About how many pages will be sent, found without decoding."""
     if contract.pages == "first":
         return 1
     if picture.format == "GIF":
         return max(1, min(MAX_PAGES, source.count(b"\0,")))  # how a frame begins behind the end of a block
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return MAX_PAGES if picture.is_animated else 1
+    if picture.format == "TIFF":
+        return _directories(source)
     return min(MAX_PAGES, getattr(picture, "n_frames", 1))
+
+
+def _directories(source: bytes) -> int:
+    """Pages of a TIFF (TIFF 6.0, section 2): its chain of directories, up to `MAX_PAGES`; so many for a BigTIFF."""
+    order = "<" if source[:2] == b"II" else ">"
+    if struct.unpack_from(f"{order}H", source, 2)[0] != _CLASSIC:
+        return MAX_PAGES
+    pages, link = 0, 4
+    while pages < MAX_PAGES and link + 4 <= len(source):
+        (place,) = struct.unpack_from(f"{order}I", source, link)
+        if place == 0 or place + 2 > len(source):
+            break
+        link = place + 2 + 12 * struct.unpack_from(f"{order}H", source, place)[0]
+        pages += 1
+    return max(1, pages)
 
 
 def opened(source: bytes) -> ImageFile.ImageFile:

@@ -15,6 +15,8 @@ from pipeline.core.errors import ItemError
 from pipeline.core.pictures import ImageContract
 from pipeline.images.inspect import inspect, weigh
 from pipeline.images.pillow import FORMATS
+from pipeline.images.prepare import prepared
+from pipeline.images.rules import ServerRules
 from tests.images.drawings import encoded, photo, turned
 
 SIDE_1024 = ImageContract(1024)
@@ -100,6 +102,31 @@ def test_a_progressive_jpeg_weighs_its_coefficients_and_a_turned_tiff_its_copy()
     assert weigh(scans, ImageContract(200)) >= weigh(plain, ImageContract(200)) + 1600 * 1200 * 3
     upright, turned_too = (encoded(photo(640, 480), "TIFF", exif=turned(number)) for number in (1, 6))
     assert weigh(turned_too, SIDE_1024) >= weigh(upright, SIDE_1024) + 640 * 480 * 4
+
+
+def tiff(order: str, pages: int) -> bytes:
+    """Grey pages of 60 x 40 pixels, uncompressed, by TIFF 6.0; `order` as in `struct`."""
+    out = bytearray((b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8))
+    for number in range(pages):
+        start = len(out)
+        values = ((256, 60), (257, 40), (258, 8), (259, 1), (262, 1), (273, start + 102), (278, 40), (279, 2400))
+        entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in values)
+        following = start + 102 + 2400 if number < pages - 1 else 0
+        out += struct.pack(f"{order}H", len(values)) + entries + struct.pack(f"{order}I", following) + bytes(2400)
+    return bytes(out)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_document_weighs_as_many_pages_as_it_has(order: str) -> None:
+    """Or every fax would count as two hundred pages, and be prepared alone."""
+    source, sent = tiff(order, 12), 60 * 40
+    assert len(prepared(source, ImageContract(1024, pages="all"), ServerRules(frozenset()))) == 12
+    one, every = (weigh(source, ImageContract(1024, pages=pages)) for pages in ("first", "all"))  # type: ignore[arg-type]
+    assert every - one == 11 * sent
+    assert weigh(tiff(order, 300), ImageContract(1024, pages="all")) - one == 199 * sent, "more are never sent"
+    loop = bytearray(tiff(order, 2))
+    loop[8 + 98 : 8 + 102] = struct.pack(f"{order}I", 8)
+    assert weigh(bytes(loop), ImageContract(1024, pages="all")) - one == 199 * sent, "it comes to an end"
 
 
 def test_many_pages_weigh_more() -> None:
