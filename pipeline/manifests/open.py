@@ -1,4 +1,4 @@
-"""From `manifest.path` to units: a folder, a glob over pictures, listings, tars, and globs or brace ranges over those."""
+"""From `manifest.path` to units: a folder, a glob over pictures, listings, tars, and globs or ranges over those."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def open_manifest(
                     f"{', '.join((*FORMATS, *ENDINGS))}."
                 )
             # The files of a range are told apart by their whole names, since they may lie in different folders.
-            label = label if len(names) == 1 else file
-            units.append(kind(file, label=label, image=image, key=key, keep=keep, context=context))
+            short = label if len(names) == 1 else file
+            units.append(kind(file, label=short, image=image, key=key, keep=keep, context=context))
     return units
 
 

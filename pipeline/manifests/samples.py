@@ -1,9 +1,9 @@
 """WebDataset's samples: neighbouring members of a tar whose names are the same up to the first dot of the base name.
 
-The convention is that of webdataset 1.0.2 (`tariterators.base_plus_ext`, `group_by_keys`; read 2026-11-25): a name is
-split by `^((?:.*/|)[^.]+)[.]([^/]*)$` into key and field, the field counts in lower case, names without a field and names
-like `__this__` are no samples. What differs: there a field that comes twice in a row is an error; here it begins another
-sample of the same key, and `manifest.on_duplicate_key` says what becomes of that.
+The convention is that of webdataset 1.0.2 (`base_plus_ext`, `group_by_keys`; from our notes of 2026-11): a name is
+split by `^((?:.*/|)[^.]+)[.]([^/]*)$` into key and field, the field counts in lower case, names without a field and
+names like `__this__` are no samples. What differs: there a field that comes twice in a row is an error; here it begins
+another sample of the same key, and `manifest.on_duplicate_key` says what becomes of that.
 """
 
 from __future__ import annotations

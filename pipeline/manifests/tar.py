@@ -1,7 +1,7 @@
 """The members of a tar, read header by header: nothing is ever unpacked to the disk, and nothing is skipped unsaid.
 
 The formats are ustar and pax (POSIX.1-2017, utility pax, "ustar Interchange Format" and "pax Interchange Format") with
-GNU's long names, sizes in base 256 and sparse files (GNU tar 1.35 manual, "Basic Tar Format"); read 2026-11-25. Python's
+GNU's long names, sizes in base 256 and sparse files (GNU tar 1.35 manual, "Basic Tar Format"), as of 2026-11. Python's
 tarfile ends without a word at a broken header, and reads a pax header of any size into memory.
 """
 
@@ -45,7 +45,7 @@ def members(stream: Stream, start: int, length: int | None) -> Iterator[Member]:
     """Files, links and devices from the header at `start` on; folders and volume labels are left out.
 
     The reader of a member may read its content before it asks for the next. `length` is the file's where it is known.
-    An archive that was appended to another is read on with, as by `tar -i`. Raises ManifestError for whatever is no tar.
+    An archive that was appended to another is read on with, as by `tar -i`. Raises ManifestError for what is no tar.
     """
     reader = _Headers(stream, length)
     at = start
