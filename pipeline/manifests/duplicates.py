@@ -1,9 +1,9 @@
 """What becomes of a key that the manifest names again: `manifest.on_duplicate_key` "first" or "number".
 
-A key is the identity of a picture in an output, so later rows of the same key are either left out, or get names of their
-own: `key#2`, `key#3`, in the order of the manifest. The manifest is read once for that, and equal keys meet on the disk
-(`storage/buckets.py`). What a unit's rows are called may depend on the units before it; `Naming.of` tells whether it has
-changed. A new name goes back to the old one by the row's ref, which is marked.
+A key is the identity of a picture in an output, so later rows of the same key are either left out, or get names of
+their own: `key#2`, `key#3`, in the order of the manifest. The manifest is read once for that, and equal keys meet on
+the disk (`storage/buckets.py`). What a unit's rows are called may depend on the units before it; `Naming.of` tells
+whether it has changed. A new name leads back to the old one by the row's ref, which is marked.
 """
 
 from __future__ import annotations

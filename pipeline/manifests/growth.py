@@ -86,7 +86,7 @@ def _grown(
         comparison.spread_named(sources)
         comparison.decide()
     if comparison.duplicates:
-        examples = ", ".join(_located(changed, comparison.duplicates[:3]))
+        examples = ", ".join(_located(changed, list(comparison.duplicates[:3])))
         raise ManifestError(
             f"The manifest names keys more than once ({len(comparison.duplicates)} times too often), for example "
             f"{examples}. Set manifest.key to a column that is unique, or manifest.on_duplicate_key."
@@ -137,9 +137,9 @@ def _merge_columns(units: Sequence[Unit]) -> list[Column]:
     return list(merged.values())
 
 
-def _located(units: Sequence[Unit], numbers: Sequence[int]) -> Iterator[str]:
+def _located(units: Sequence[Unit], wanted: list[int]) -> Iterator[str]:
     """The keys of these rows, numbered over all units, with where they stand."""
-    wanted, passed = list(numbers), 0
+    passed = 0
     for unit in units:
         for place, row in enumerate(unit.rows(), start=1):
             if wanted and passed == wanted[0]:

@@ -1,9 +1,9 @@
 """WebDataset's samples: neighbouring members of a tar whose names are the same up to the first dot of the base name.
 
-The convention is that of webdataset 1.0.2 (`base_plus_ext`, `group_by_keys`; from our notes of 2026-11): a name is
-split by `^((?:.*/|)[^.]+)[.]([^/]*)$` into key and field, the field counts in lower case, names without a field and
-names like `__this__` are no samples. What differs: there a field that comes twice in a row is an error; here it begins
-another sample of the same key, and `manifest.on_duplicate_key` says what becomes of that.
+The convention is that of webdataset 1.0.2 (`tariterators.py`, read 2026-11-25): a name is split by
+`^((?:.*/|)[^.]+)[.]([^/]*)$` into key and field, the field counts in lower case, names without a field and names like
+`__this__`, or below such a folder, are no samples. What differs: there a field that comes twice in a row is an error;
+here it begins another sample of the same key, and `manifest.on_duplicate_key` says what becomes of that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_FIELDS = 1000
 """Members of one sample; more is no sample but a tar without dots in its names' right places."""
 
 _SPLIT = re.compile(rb"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
-_META = re.compile(rb"__[^/]*__")
+_META = re.compile(rb"__[^/]*__(?:\Z|/)")
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Samples:
         sample: Sample | None = None
         for member in members(self._stream, start, self._length):
             found = _SPLIT.fullmatch(member.name)
-            if found is None or _META.fullmatch(member.name):
+            if found is None or _META.match(member.name):
                 self.ignored += 1
                 continue
             key, name = readable(found[1]), readable(found[2]).lower()

@@ -18,7 +18,7 @@ LONGEST_EXTENSION = 2**20
 """Bytes of a long name or a pax header; more is no name."""
 
 _NOTHING = bytes(BLOCK)
-_FILES = b"\007"
+_FILES = frozenset((b"\0", b"0", b"7"))
 _LINKS = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a pipe", b"S": "a sparse file"}
 _MOST = 2**62
 
@@ -97,7 +97,7 @@ class _Headers:
         self, block: bytes, kind: bytes, size: int, at: int, start: int, extended: _Extended
     ) -> tuple[Member, bool]:
         name = extended.name if extended.name is not None else _name(block)
-        folder = kind == b"5" or (kind in b"\00" and name.endswith(b"/"))
+        folder = kind == b"5" or (kind in (b"\0", b"0") and name.endswith(b"/"))
         what = _LINKS.get(kind, "" if kind in _FILES or folder else "of an unknown kind")
         if extended.sparse:
             what = "a sparse file"
