@@ -17,7 +17,7 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, Scalar
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)?\.?[0-9]+(?:[eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+|(?=[eE]))|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class Columns:
