@@ -63,6 +63,15 @@ def test_numbers_follow_the_order_and_stay(tmp_path: Path) -> None:
     assert sorted(job.todo()) == captions("a", "a#3", "a#4", "a#5", "a#6", "b", "b#3", "c")
 
 
+def test_rows_of_two_files_are_told_apart_wherever_the_files_meet(tmp_path: Path) -> None:
+    """Repeated rows are kept in groups by their number, and here one group holds the end of one file and a beginning."""
+    listing(tmp_path / "x.jsonl", *images("a", *map(str, range(300)), "a"))
+    listing(tmp_path / "y.jsonl", *images("a", *map(str, range(300, 697))))
+    job = job_of(tmp_path, "number")
+    job.run(opened(tmp_path / "*.jsonl"))
+    assert [key for key, _ in job.todo() if "a" in key] == ["a", "a#2", "a#3"]
+
+
 def test_a_numbered_row_is_found_again_by_a_run_that_did_not_plan(tmp_path: Path) -> None:
     write_tar(tmp_path / "x.tar", ("a.jpg", b"1"), ("b.jpg", b"2"), ("a.jpg", b"3"), ("a#x.jpg", b"4"))
     job = job_of(tmp_path, "number")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import ManifestError
+from pipeline.manifests.unit import Placed
 from tests.manifests.pages import only, scanned
 from tests.manifests.tars import header, padded, tar_bytes, write_tar
 
@@ -47,6 +48,21 @@ def test_what_is_no_file_is_the_failure_of_its_row(tmp_path: Path, kind: bytes, 
     assert first.problem is not None
     assert (first.problem.kind, first.problem.message) == ("no_image", f"'a.jpg' is {what} in the tar, no file")
     assert second.data == b"abc"
+
+
+def test_a_link_with_the_size_of_its_target_has_no_content(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes(header(b"a.jpg", 600, tarfile.LNKTYPE) + header(b"b.jpg", 3) + padded(b"abc"))
+    assert [(row.key, row.data) for row in scanned(only(path))] == [("a", None), ("b", b"abc")]
+
+
+def test_what_is_done_is_not_read_again(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "x.tar", ("a.jpg", b"1"), ("b.jpg", b"2"), ("c.jpg", b"3"))
+    placed = [Placed(ordinal, row.key, row.ref) for ordinal, row in enumerate(only(path).rows())]
+    content = bytearray(path.read_bytes())
+    content[1024:1536] = b"?" * 512  # nobody who enters the tar behind it has to care
+    path.write_bytes(content)
+    assert [row.data for row in only(path).read(1, [placed[0], placed[2]], [])] == [b"1", b"3"]
 
 
 def test_what_webdataset_takes_for_metadata_is_no_sample(tmp_path: Path) -> None:
