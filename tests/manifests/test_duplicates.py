@@ -64,7 +64,7 @@ def test_numbers_follow_the_order_and_stay(tmp_path: Path) -> None:
 
 
 def test_rows_of_two_files_are_told_apart_wherever_the_files_meet(tmp_path: Path) -> None:
-    """Repeated rows are kept in groups by their number, and here one group holds the end of one file and a beginning."""
+    """Repeated rows are kept in groups by their number, and one group holds an end and a beginning."""
     listing(tmp_path / "x.jsonl", *images("a", *map(str, range(300)), "a"))
     listing(tmp_path / "y.jsonl", *images("a", *map(str, range(300, 697))))
     job = job_of(tmp_path, "number")
