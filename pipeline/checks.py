@@ -33,7 +33,8 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -
     if isinstance(run, Run) and "://" in run.output:
         problems.append("run.output: expected a folder; this version does not write to object stores")
     path = manifest.path if isinstance(manifest, Manifest) else "."
-    if not any(letter in path for letter in "*?[") and not Path(path).exists():
+    # What stands for several names, or lies elsewhere, is looked for when it is opened.
+    if not any(letter in path for letter in "*?[{") and "://" not in path and not Path(path).exists():
         problems.append(f"manifest.path: there is no file or folder {path} (here: {Path.cwd()})")
     for task in tasks:
         try:

@@ -50,15 +50,17 @@ class Run(Section):
 
 
 class Manifest(Section):
-    """Which pictures: a folder, a glob, or a .jsonl listing and its columns.
+    """Which pictures: a folder, a glob, listings or tars and their columns.
 
-    `allow_private` lets addresses in it lead into the network that this machine stands in.
+    `on_duplicate_key`: later rows of a key end the run, are left out, or get keys of their own. `allow_private` lets
+    addresses in it lead into the network that this machine stands in.
     """
 
     path: str = Field(min_length=1)
     image: str | None = None
     key: str | None = None
     keep: tuple[str, ...] = ()
+    on_duplicate_key: Literal["error", "first", "number"] = "error"
     allow_private: bool = False
 
 

@@ -26,6 +26,7 @@ from pipeline.manifests.growth import grow_plan, is_outdated
 from pipeline.manifests.open import open_manifest
 from pipeline.manifests.plan import Plan, PlannedManifest, load_plan
 from pipeline.manifests.unit import Unit
+from pipeline.manifests.webdataset import TarShard
 from pipeline.storage.http import AiohttpTransport
 
 log = structlog.get_logger()
@@ -84,13 +85,14 @@ def open_output(
             effect="what stands behind the damage is asked again; the file is kept, move it away",
         )
     try:
-        return _plan_on(output, tasks, ledger, plan, units, (old, new), choice)
+        return _plan_on(config, output, tasks, ledger, plan, units, (old, new), choice)
     except BaseException:
         ledger.abandon()
         raise
 
 
 def _plan_on(
+    config: Config,
     output: Output,
     tasks: Mapping[str, OpenTask],
     ledger: OutputLedger,
@@ -109,7 +111,10 @@ def _plan_on(
     reopened = list(selection or ())
     if is_outdated(plan, units, list(tasks), reopened):
         output.take_back_success()  # before the plan says that there is more to do
-    plan = grow_plan(plan, units, list(tasks), ledger, output.scratch, reopened)
+    grown = grow_plan(plan, units, list(tasks), ledger, output.scratch, reopened, config.manifest.on_duplicate_key)
+    if grown is not plan:  # else it was told when it was planned
+        _log_repeated(config, grown)
+    plan = grown
     _log_opened(plan, units, ledger.schemas)
     output.record_config(merge_fingerprints(*records))
     ledger.plan(plan.active, plan.retired, plan.moved)
@@ -163,7 +168,10 @@ def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], u
             )
         # What is wrong with the names is told before anything is written.
         open_schemas(tasks, [Column(name, "string") for name in config.manifest.keep])
-        return grow_plan(plan, units, list(tasks), NothingAsked(), output.scratch)
+        policy = config.manifest.on_duplicate_key
+        plan = grow_plan(plan, units, list(tasks), NothingAsked(), output.scratch, on_duplicate_key=policy)
+        _log_repeated(config, plan)
+        return plan
     kept = sorted(column.name for column in plan.kept or [])
     if kept != sorted(config.manifest.keep):
         fixed = f"manifest.keep: the columns of {output.root} are fixed as {kept}"
@@ -186,10 +194,18 @@ def _units(config: Config, output: Output) -> list[Unit]:
         raise ConfigError([str(error)]) from None
 
 
+def _log_repeated(config: Config, plan: Plan) -> None:
+    if plan.repeated:
+        effect = "left out" if config.manifest.on_duplicate_key == "first" else "numbered"
+        log.warning("manifest.duplicate_keys", rows=plan.repeated, effect=effect)
+
+
 def _log_opened(plan: Plan, units: Sequence[Unit], schemas: Mapping[str, TaskSchema]) -> None:
     for unit in units:
         if isinstance(unit, Directory) and unit.ignored:
             log.info("manifest.ignored", folder=unit.name, files=unit.ignored, because="no picture by their suffix")
+        if isinstance(unit, TarShard) and unit.ignored:
+            log.info("manifest.ignored", tar=unit.name, members=unit.ignored, because="no sample by their names")
     for name, schema in schemas.items():
         for column, written in schema.kept_names.items():
             if column != written:

@@ -55,6 +55,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("manifest", "image"): "url",
     ("manifest", "key"): "id",
     ("manifest", "keep"): ("licence",),
+    ("manifest", "on_duplicate_key"): "number",
     ("manifest", "allow_private"): True,
     ("images", "max_side"): 512,
     ("images", "max_tokens"): 800,

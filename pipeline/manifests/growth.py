@@ -8,12 +8,13 @@ those rows in the manifest's order (`generation.py`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import Column
 from pipeline.manifests.comparison import Comparison, Marks, Standings
+from pipeline.manifests.duplicates import Naming, OnDuplicateKey
 from pipeline.manifests.generation import GenerationWriter
 from pipeline.manifests.plan import Plan, load_plan
 from pipeline.manifests.unit import PlannedRow, Unit
@@ -35,11 +36,13 @@ def grow_plan(
     standings: Standings,
     scratch: Path,
     reopened: Collection[tuple[str, int]] = (),
+    on_duplicate_key: OnDuplicateKey = "error",
 ) -> Plan:
     """Plan what is new or changed in the manifest since the last generation; the same plan when nothing is.
 
     `reopened` names (task, retired shard) pairs in which settled rows are to be asked again: those that the manifest
-    still names get a new place, whether or not their unit has changed.
+    still names get a new place, whether or not their unit has changed. With `on_duplicate_key` other than "error" all
+    units are read once more.
 
     Raises ManifestError: unreadable units, a key that stands twice. Raises LedgerError: the disk is full.
     """
@@ -48,6 +51,32 @@ def grow_plan(
     pairs = _reopened(plan, tasks, reopened)
     if not stale and not pairs:
         return plan
+    with Naming(units, on_duplicate_key, scratch) as naming:
+        # A row's name may depend on the units before it: where it is another one now, its unit has changed, too.
+        names = {unit.name: naming.of(unit.name) for unit in units}
+        stale |= {name for name in names if plan.units.get(name, {}).get("repeated", "") != names[name]}
+        records = {
+            unit.name: {"fingerprint": fingerprints[unit.name], "tasks": list(tasks), "repeated": names[unit.name]}
+            if unit.name in stale
+            else plan.units[unit.name]
+            for unit in units
+        }
+        grown = _grown(plan, naming.units(), records, standings, scratch, stale, pairs, tasks)
+        grown.repeated = naming.repeated
+        return grown
+
+
+def _grown(
+    plan: Plan,
+    units: Sequence[Unit],
+    records: Mapping[str, Any],
+    standings: Standings,
+    scratch: Path,
+    stale: set[str],
+    pairs: set[tuple[str, int]],
+    tasks: Sequence[str],
+) -> Plan:
+    """The next generation, over units whose rows have the names that they are planned under."""
     changed = [unit for unit in units if unit.name in stale]
     # Changed units come first: a key that they name is planned there, with all that it lacks.
     sources = changed + [unit for unit in units if pairs and unit.name not in stale]
@@ -57,10 +86,10 @@ def grow_plan(
         comparison.spread_named(sources)
         comparison.decide()
     if comparison.duplicates:
-        examples = _select(changed, zip(comparison.duplicates[:3], repeat(None), strict=False))
+        examples = ", ".join(_located(changed, list(comparison.duplicates[:3])))
         raise ManifestError(
             f"The manifest names keys more than once ({len(comparison.duplicates)} times too often), for example "
-            f"{', '.join(repr(row.key) for _, row, _ in examples)}. Set manifest.key to a column that is unique."
+            f"{examples}. Set manifest.key to a column that is unique, or manifest.on_duplicate_key."
         )
     if not stale and not comparison.due:
         plan.unplaced = comparison.unplaced
@@ -69,14 +98,8 @@ def grow_plan(
     for unit_name, row, lacking in _select(sources, comparison.marks()):
         writer.add(row, unit_name, lacking, comparison.taken_along(row.key, lacking))
     for unit in sources:  # row numbers of the first pass mean nothing in another content
-        if unit.fingerprint() != fingerprints[unit.name]:
+        if unit.fingerprint() != records[unit.name]["fingerprint"]:
             raise ManifestError(f"{unit.name} was changed while it was being planned. Run the same command again.")
-    records = {
-        unit.name: {"fingerprint": fingerprints[unit.name], "tasks": list(tasks)}
-        if unit.name in stale
-        else plan.units[unit.name]
-        for unit in units
-    }
     kept = plan.kept if plan.kept is not None else _merge_columns(changed)
     writer.commit(records, kept, sorted(shard.number for shard in plan.active if shard.unit in stale))
     grown = load_plan(plan.folder)
@@ -112,6 +135,19 @@ def _merge_columns(units: Sequence[Unit]) -> list[Column]:
             before = merged.get(column.name, column)
             merged[column.name] = column if before == column else Column(column.name, "string")
     return list(merged.values())
+
+
+def _located(units: Sequence[Unit], wanted: list[int]) -> Iterator[str]:
+    """The keys of these rows, numbered over all units, with where they stand."""
+    passed = 0
+    for unit in units:
+        for place, row in enumerate(unit.rows(), start=1):
+            if wanted and passed == wanted[0]:
+                del wanted[0]
+                yield f"{row.key!r} again in row {place:,} of {unit.name}"
+            if not wanted:
+                return
+            passed += 1
 
 
 def _select(units: Sequence[Unit], marks: Marks) -> Iterator[tuple[str, PlannedRow, tuple[str, ...] | None]]:

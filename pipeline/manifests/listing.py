@@ -1,37 +1,48 @@
-"""A JSON Lines listing as a manifest: one object a line, a column with the picture's path, others to keep or to quote.
+"""A listing as a manifest: a record a row, a column with the picture's path, others to keep or to quote.
 
-Paths are relative to the listing's folder; http and https addresses may stand in their place. The key is the column
-named by `manifest.key`, else the path as written, or the address without what signs it.
+JSON Lines, CSV, TSV, or text with one picture a line, each also packed. Paths are relative to the listing's folder;
+http and https addresses may stand in their place. The key is the column named by `manifest.key`, else the path as
+written, or the address without what signs it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from pipeline.core.errors import ItemError, ManifestError
-from pipeline.core.types import Column, ColumnType, ManifestRow, Scalar
+from pipeline.core.types import Column, ManifestRow
+from pipeline.manifests.columns import Columns, key_in, listed, number_in
 from pipeline.manifests.directory import file_size
+from pipeline.manifests.records import Format, JsonLines, Lines, Record, Table, TextLines
+from pipeline.manifests.streams import PACKINGS, Source, Stream
 from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.storage.door import stat
 from pipeline.storage.urls import is_url, public_url
 
 IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "path", "image_path", "jpg", "png", "webp")
 """Column names taken for the picture's when none is configured, whatever their case."""
 
+FORMATS = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
+"""Ends of the names of listings; `.gz` or `.zst` may follow."""
+
+
+def is_listing(name: str) -> bool:
+    """Whether a file of this name is read as a listing."""
+    return _ending(name) in FORMATS
+
 
 class Listing:
-    """One .jsonl file. `image` and `key` name columns; None means find it, or use the picture's path.
+    """One file. `image` and `key` name columns; None means find it, or use the picture's path.
 
     `label` names the file where a line has no key of its own; it differs from every other listing's.
     """
 
     def __init__(
         self,
-        path: Path,
+        name: str,
         *,
         label: str,
         image: str | None,
@@ -39,94 +50,82 @@ class Listing:
         keep: tuple[str, ...],
         context: tuple[str, ...],
     ) -> None:
-        self._path = path
+        self._name = name
         self._label = label
-        self._image = image
+        self._image = self._named_image = image
         self._key = key
-        self._keep = keep
-        self._context = context
-        self._names: set[str] = set()
-        self._types: dict[str, set[ColumnType]] = {name: set() for name in keep}
+        self._source = Source(name)
+        self._format = _format(name)
+        # A CSV holds nothing but text: a kept column is of numbers when every value in it is one.
+        typed = {"typed": number_in} if isinstance(self._format, Table) else {}
+        self._columns = Columns(name, keep=keep, context=context, **typed)
 
     @property
     def name(self) -> str:
         """The path as configured."""
-        return str(self._path)
+        return self._name
 
     def fingerprint(self) -> str:
         """Size in bytes and modification time in nanoseconds."""
-        try:
-            info = self._path.stat()
-        except OSError as error:
-            raise ManifestError(f"Cannot read the listing {self._path}: {error.strerror}.") from None
-        return f"{info.st_size}-{info.st_mtime_ns}"
+        return stat(self._name).version
 
     def rows(self) -> Iterator[PlannedRow]:
-        """Every row that is not blank; a line that cannot be used is planned too and fails when it is scanned."""
-        for number, offset, line in self._lines():
-            record = _record(line)
-            if record is None:
-                yield PlannedRow(self._place(number), _ref(number, offset))
+        """Every row that is not blank; one that cannot be used is planned too and fails when it is scanned."""
+        for record in self._records():
+            if record.values is None:
+                yield PlannedRow(self._place(record), _ref(record))
                 continue
             if self._image is None:
                 self._image = self._find_image()
-            self._names.update(record)
-            for name in self._keep:
-                if record.get(name) is not None:
-                    self._types[name].add(_type(record[name]))
+            self._columns.note(record.values)
             try:
-                key = self._key_of(record)
+                key = self._key_of(record.values)
             except ItemError:
-                key = self._place(number)
-            yield PlannedRow(key, _ref(number, offset))
-        missing = [name for name in (*self._keep, *self._context) if name not in self._names]
-        if missing and self._names:
-            raise ManifestError(
-                f"{self._path} has no column {', '.join(repr(name) for name in missing)}; "
-                f"its columns are {', '.join(sorted(self._names))}."
-            )
+                key = self._place(record)
+            yield PlannedRow(key, _ref(record))
+        self._columns.check(self._named_image, self._key)
 
     def columns(self) -> list[Column]:
         """One type per kept column that holds all of its values: text where they differ."""
-        return [Column(name, _type_for_all(self._types[name])) for name in self._keep]
+        return self._columns.kept()
 
     def read(self, shard: int, rows: Iterable[Placed], kept: list[Column]) -> Iterator[ManifestRow]:
-        """Planned rows, each read again at its place in the file."""
-        try:
-            with self._path.open("rb") as file:
-                for ordinal, key, ref in rows:
-                    number, offset = (int(part) for part in ref.split(b":"))
-                    if file.tell() != offset:
-                        file.seek(offset)
-                    yield self._row(shard, ordinal, key, number, file.readline(), kept)
-        except OSError as error:
-            raise ManifestError(f"Cannot read the listing {self._path}: {error.strerror}.") from None
+        """Planned rows, each read again at its place in the file; in a packed one what lies between is unpacked."""
+        with self._source.stream() as stream:
+            lines = Lines(stream)
+            records = self._format.records(lines)
+            for ordinal, key, ref in rows:
+                number, offset = (int(part) for part in ref.split(b":"))
+                lines.go_to(number, offset)
+                record = next(records, None)
+                if record is None or record.offset != offset:
+                    raise self._changed()
+                yield self._row(shard, ordinal, key, record, kept)
 
-    def _row(self, shard: int, ordinal: int, key: str, number: int, line: bytes, kept: list[Column]) -> ManifestRow:
-        record = _record(line)
+    def _row(self, shard: int, ordinal: int, key: str, record: Record, kept: list[Column]) -> ManifestRow:
+        place = self._place(record)
         try:
-            if record is None:
-                raise ItemError("bad_row", f"{self._place(number)} is not a JSON object")
-            if self._key_of(record) != key:
-                raise ManifestError(f"{self._path} was changed while it was being read. Run the same command again.")
-            image = self._image_of(record)
-            columns = {name: _scalar(record.get(name)) for name in self._context}
-            columns |= {column.name: self._kept(record.get(column.name), column, number) for column in kept}
+            if record.values is None:
+                raise ItemError("bad_row", f"{place} {record.problem}")
+            if self._key_of(record.values) != key:
+                raise self._changed()
+            image = self._image_of(record.values)
+            columns = self._columns.taken(record.values, kept, place)
         except ItemError as error:
-            return ManifestRow(shard, ordinal, key, self._place(number), problem=error)
+            return ManifestRow(shard, ordinal, key, place, problem=error)
         if is_url(image):
             return ManifestRow(shard, ordinal, key, public_url(image), columns=columns, url=image)
-        path = self._path.parent / image
+        if "://" in self._name and not image.startswith("/"):
+            url = f"{self._name.rpartition('/')[0]}/{image}"
+            return ManifestRow(shard, ordinal, key, image, columns=columns, url=url)
+        path = Path(self._name).parent / image
         return ManifestRow(shard, ordinal, key, image, str(path), file_size(path), columns)
 
     def _key_of(self, record: Mapping[str, Any]) -> str:
-        if self._key is None:
-            image = self._image_of(record)
-            return public_url(image) if is_url(image) else image
-        value = record.get(self._key)
-        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise ItemError("bad_row", f"the key column {self._key!r} holds no text or whole number")
-        return str(value)
+        if self._key is not None:
+            return key_in(record, self._key)
+        image = self._image_of(record)
+        return public_url(image) if is_url(image) else image
 
     def _image_of(self, record: Mapping[str, Any]) -> str:
         if self._image is None:
@@ -142,76 +141,40 @@ class Listing:
         return value
 
     def _find_image(self) -> str:
-        """The picture's column. The first object of the file decides, wherever a process begins to read."""
-        records = (_record(line) for _, _, line in self._lines())
-        record = next((record for record in records if record is not None), {})
-        found = [name for name in record if name.lower() in IMAGE_NAMES]
+        """The picture's column. The first record of the file decides, wherever a process begins to read."""
+        with closing(self._records()) as records:
+            names = next((list(record.values) for record in records if record.values is not None), [])
+        found = [name for name in names if name.lower() in IMAGE_NAMES]
         if len(found) == 1:
             return found[0]
         what = f"Several columns could hold the picture: {', '.join(found)}" if found else "No column holds the picture"
         raise ManifestError(
-            f"{self._path}: {what}. Its columns are {', '.join(sorted(record))}. Set manifest.image to the right one."
+            f"{self._name}: {what}. Its columns are {listed(names)}. Set manifest.image to the right one."
         )
 
-    def _kept(self, value: object, column: Column, number: int) -> Scalar:
-        if value is None:
-            return None
-        found = _type(value)
-        if column.type == "string":
-            return value if isinstance(value, str) else orjson.dumps(value).decode()
-        if (found, column.type) == ("int", "float") and isinstance(value, int):
-            return float(value)  # Arrow refuses whole numbers that a float does not hold exactly
-        if found == column.type:
-            return _scalar(value)
-        raise ItemError(
-            "bad_row",
-            f"{self._place(number)}: the kept column {column.name!r} is {found}; in this output it is {column.type}",
-        )
+    def _records(self) -> Generator[Record, None, None]:
+        with closing(Stream(self._name)) as stream:
+            yield from self._format.records(Lines(stream))
 
-    def _place(self, number: int) -> str:
-        return f"{self._label}:{number}"
+    def _place(self, record: Record) -> str:
+        return f"{self._label}:{record.number}"
 
-    def _lines(self) -> Iterator[tuple[int, int, bytes]]:
-        offset = 0
-        try:
-            with self._path.open("rb") as file:
-                for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        yield number, offset, line
-                    offset += len(line)
-        except OSError as error:
-            raise ManifestError(f"Cannot read the listing {self._path}: {error.strerror}.") from None
+    def _changed(self) -> ManifestError:
+        return ManifestError(f"{self._name} was changed while it was being read. Run the same command again.")
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
-    try:
-        value = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+def _ending(name: str) -> str:
+    lower = name.lower()
+    packing = next((ending for ending in PACKINGS if lower.endswith(ending)), "")
+    return Path(lower.removesuffix(packing)).suffix
 
 
-def _ref(number: int, offset: int) -> bytes:
-    return b"%d:%d" % (number, offset)
+def _format(name: str) -> Format:
+    ending = _ending(name)
+    if ending in (".csv", ".tsv"):
+        return Table("," if ending == ".csv" else "\t")
+    return TextLines() if ending == ".txt" else JsonLines()
 
 
-def _type(value: object) -> ColumnType:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int" if -(2**63) <= value < 2**63 else "string"
-    if isinstance(value, float):
-        return "float" if math.isfinite(value) else "string"
-    return "string"
-
-
-def _type_for_all(types: set[ColumnType]) -> ColumnType:
-    if len(types) == 1:
-        return next(iter(types))
-    return "float" if types == {"int", "float"} else "string"
-
-
-def _scalar(value: object) -> Scalar:
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return orjson.dumps(value).decode()
+def _ref(record: Record) -> bytes:
+    return b"%d:%d" % (record.number, record.offset)

@@ -1,13 +1,18 @@
-"""From `manifest.path` to units: a folder, a glob over pictures, a .jsonl listing, or a glob over listings."""
+"""From `manifest.path` to units: a folder, a glob over pictures, listings, tars, and globs or ranges over those."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pipeline.core.errors import ManifestError
+from pipeline.manifests.braces import expanded
 from pipeline.manifests.directory import Directory
-from pipeline.manifests.listing import Listing
+from pipeline.manifests.listing import FORMATS, Listing, is_listing
 from pipeline.manifests.unit import Unit
+from pipeline.manifests.webdataset import ENDINGS, TarShard, is_tar
+
+KINDS = ((is_listing, Listing), (is_tar, TarShard))
+"""How to tell by its name what a file is read as; each makes a unit of one file."""
 
 
 def open_manifest(
@@ -20,30 +25,46 @@ def open_manifest(
     avoid: Path,
 ) -> list[Unit]:
     """The units behind a manifest path; `avoid` is the output folder. Raises ManifestError with what to do."""
-    root, pattern = _split(path)
+    units: list[Unit] = []
+    names = [path] if Path(path).exists() else expanded(path)
+    for name in names:
+        files = _files(name)
+        if files is None:
+            root, pattern = _split(name)
+            units.append(_directory(name, root, pattern, image=image, key=key, columns=(*keep, *context), avoid=avoid))
+            continue
+        for file, label in files:
+            kind = next((kind for is_kind, kind in KINDS if is_kind(file)), None)
+            if kind is None:
+                raise ManifestError(
+                    f"manifest.path: {file} is neither a folder nor a file that this version reads: "
+                    f"{', '.join((*FORMATS, *ENDINGS))}."
+                )
+            # The files of a range are told apart by their whole names, since they may lie in different folders.
+            short = label if len(names) == 1 else file
+            units.append(kind(file, label=short, image=image, key=key, keep=keep, context=context))
+    return units
+
+
+def _files(name: str) -> list[tuple[str, str]] | None:
+    """The files that are manifests themselves, each with a short name to tell it by; None for pictures in folders."""
+    if "://" in name:
+        return [(name, name.rpartition("/")[2])]
+    root, pattern = _split(name)
     parts = Path(pattern).parts if pattern else ()
     if parts[-1:] == ("**",) or any("**" in part and part != "**" for part in parts):
         raise ManifestError(
-            f"manifest.path: in {path}, ** must stand for whole folders and a file name must follow; write for example "
+            f"manifest.path: in {name}, ** must stand for whole folders and a file name must follow; write for example "
             "**/*.jpg."
         )
-    if pattern is None and root.is_file():
-        files = [root]
-    elif pattern is not None and pattern.endswith(".jsonl"):
-        files = sorted(root.glob(pattern))
-        if not files:
-            raise ManifestError(f"manifest.path: no file matches {path}.")
-    else:
-        return [_directory(path, root, pattern, image=image, key=key, columns=(*keep, *context), avoid=avoid)]
-    units: list[Unit] = []
-    for file in files:
-        if file.suffix != ".jsonl":
-            raise ManifestError(
-                f"manifest.path: {file} is neither a folder nor a .jsonl listing; this version reads no others."
-            )
-        label = file.relative_to(root).as_posix() if pattern else file.name
-        units.append(Listing(file, label=label, image=image, key=key, keep=keep, context=context))
-    return units
+    if pattern is None:
+        return [(str(root), root.name)] if root.is_file() else None
+    if not any(is_kind(pattern) for is_kind, _ in KINDS):
+        return None
+    files = sorted(root.glob(pattern))
+    if not files:
+        raise ManifestError(f"manifest.path: no file matches {name}.")
+    return [(str(file), file.relative_to(root).as_posix()) for file in files]
 
 
 def _directory(

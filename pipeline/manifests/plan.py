@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import Column, ManifestRow, Move, Shard
+from pipeline.manifests.duplicates import read_named
 from pipeline.manifests.unit import Placed, Unit
 from pipeline.storage.local import make_folder, sync_folder, write_error
 
@@ -47,6 +48,8 @@ class Plan:
     """Rows planned at any time from a unit changed now that the manifest no longer names."""
     unplaced: int = 0
     """Rows reopened in retired shards that the manifest no longer names: they cannot be asked again."""
+    repeated: int = 0
+    """Rows that the last planning left out or numbered, because their key was named before."""
 
     @property
     def active(self) -> list[Shard]:
@@ -91,7 +94,7 @@ class PlannedManifest:
         unit = self.units[shard.unit]
         if unit.fingerprint() != self.plan.units[shard.unit]["fingerprint"]:
             raise ManifestError(f"{unit.name} was changed after it was planned. Run the same command again.")
-        return unit.read(shard.number, self.plan.placed(shard.number), self.plan.kept or [])
+        return read_named(unit, shard.number, self.plan.placed(shard.number), self.plan.kept or [])
 
 
 def copy_plan(folder: Path, to: Path) -> None:

@@ -54,9 +54,13 @@ class Buckets:
 
     def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
         """Each bucket's records, digest first, in the order in which they were added."""
-        for number, path in enumerate(self._paths):
-            kept = path.read_bytes() if path.exists() else b""
-            yield list(self._record.iter_unpack(kept + self._buffers[number]))
+        return map(self.read, range(BUCKETS))
+
+    def read(self, number: int) -> list[tuple[Any, ...]]:
+        """The records of the bucket that holds the digests with this first byte."""
+        path = self._paths[number]
+        kept = path.read_bytes() if path.exists() else b""
+        return list(self._record.iter_unpack(kept + self._buffers[number]))
 
     def _flush(self, number: int) -> None:
         path = self._paths[number]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.core.types import RowId, Spent
+from pipeline.manifests.duplicates import OnDuplicateKey
 from pipeline.manifests.growth import grow_plan
 from pipeline.manifests.plan import Plan, load_plan
 from pipeline.manifests.unit import Unit
@@ -20,6 +21,7 @@ class Job:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.on_duplicate_key: OnDuplicateKey = "error"
         self.done: dict[tuple[str, int], set[int]] = defaultdict(set)
         self.spent: dict[RowId, Spent] = {}
         self.reopened: set[tuple[str, int]] = set()
@@ -29,7 +31,7 @@ class Job:
         """The plan that a new process makes of today's manifest and tasks."""
         self.tasks = tasks or ("caption",)
         before = load_plan(self.root / "plan")
-        self.plan = grow_plan(before, units, self.tasks, self, self.root / "tmp", self.reopened)
+        self.plan = grow_plan(before, units, self.tasks, self, self.root / "tmp", self.reopened, self.on_duplicate_key)
         self.reopened = {(task, shard) for task, shard in self.reopened if task not in self.tasks}
         return self.plan
 

@@ -141,11 +141,11 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: py
 
 
 def test_what_is_no_manifest_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    touch(tmp_path, "table.csv", "a.jpg")
+    touch(tmp_path, "table.xls", "a.jpg")
     for path, message in (
         ("gone", r"there is no file or folder .*gone \(here: "),
         ("gone/*.jpg", r"there is no file or folder .*gone"),
-        ("table.csv", r"table\.csv is neither a folder nor a \.jsonl listing"),
+        ("table.xls", r"table\.xls is neither a folder nor a file that this version reads: .jsonl"),
         ("*.jsonl", "no file matches"),
     ):
         with pytest.raises(ManifestError, match=message):

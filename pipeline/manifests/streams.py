@@ -1,0 +1,130 @@
+"""Files read piece by piece, plain or packed, with a position: what listings and tars have in common.
+
+A packed file (.gz, .tgz, .zst) has no way back and no short cut: to get to a place, everything before it is unpacked
+and thrown away. So a unit keeps such a stream for its next shard, which usually begins where the last one ended.
+"""
+
+from __future__ import annotations
+
+import io
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from pipeline.core.errors import ManifestError
+from pipeline.storage.door import opened
+
+PACKINGS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
+"""How a file is packed, by the end of its name."""
+
+_PIECE = 2**20
+
+
+def packing_of(name: str) -> str | None:
+    """What unpacks a file of this name, None when nothing needs to."""
+    return next((packing for ending, packing in PACKINGS.items() if name.lower().endswith(ending)), None)
+
+
+class Stream:
+    """A file's content from `offset` on, unpacked. Reading it raises ManifestError with one clear line."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.offset = 0
+        self._packing = packing_of(name)
+        self._open()
+
+    @property
+    def packed(self) -> bool:
+        """Whether it can only be read forward."""
+        return self._packing is not None
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer only at the end of the file."""
+        try:
+            data = self._file.read(size)
+            while len(data) < size and (more := self._file.read(size - len(data))):
+                data += more
+        except (OSError, pa.ArrowException) as error:
+            raise self._broken(error) from None
+        self.offset += len(data)
+        return data
+
+    def readline(self, most: int) -> bytes:
+        """A line with its end, or the first `most` bytes of one; empty at the end of the file."""
+        try:
+            line = self._file.readline(most)
+        except (OSError, pa.ArrowException) as error:
+            raise self._broken(error) from None
+        self.offset += len(line)
+        return line
+
+    def go_to(self, offset: int) -> None:
+        """Go on at this place; one behind the end is noticed when it is read."""
+        if offset == self.offset:
+            return
+        if not self.packed:
+            try:
+                self._file.seek(offset)
+            except OSError as error:
+                raise self._broken(error) from None
+            self.offset = offset
+            return
+        if offset < self.offset:
+            self.close()
+            self._open()
+            self.offset = 0
+        while self.offset < offset and self.read(min(_PIECE, offset - self.offset)):
+            pass
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._closing()
+
+    def _open(self) -> None:
+        file = opened(self.name)
+        # A unit lives as long as its run and is never told of the end.
+        self._closing = weakref.finalize(self, file.close)
+        self._file: BinaryIO | io.BufferedReader = file
+        if self._packing is not None:
+            self._file = io.BufferedReader(_Unpacked(file, self._packing), _PIECE)
+
+    def _broken(self, error: OSError | pa.ArrowException) -> ManifestError:
+        lines = str(getattr(error, "strerror", None) or error).splitlines()
+        return ManifestError(f"Cannot read {self.name}: {lines[0] if lines else type(error).__name__}.")
+
+
+class _Unpacked(io.RawIOBase):
+    def __init__(self, file: BinaryIO, packing: str) -> None:
+        self._stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), packing)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # BufferedReader gives no other buffer
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Source:
+    """A file that is read again and again, each time from another place."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._waiting: Stream | None = None
+
+    @contextmanager
+    def stream(self) -> Iterator[Stream]:
+        """The file, wherever the last reader left a packed one: go to a place before reading. Raises ManifestError."""
+        stream, self._waiting = self._waiting or Stream(self._name), None
+        try:
+            yield stream
+            if stream.packed:
+                self._waiting, stream = stream, None  # type: ignore[assignment]  # given away, so not closed
+        finally:
+            if stream is not None:
+                stream.close()
