@@ -30,7 +30,7 @@ from pipeline.core.types import (
     LinkedImage,
     PreparedImage,
     Prompt,
-    Scalar,
+    Value,
 )
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
@@ -66,7 +66,7 @@ class OpenTask:
     context: tuple[str, ...]
     grows: bool
 
-    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
+    def prompt(self, columns: Mapping[str, Value], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         """The question for one row."""
         fixed = self.fixed
         if self.grows and len(images) > 1:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from pipeline.core.errors import ManifestError
@@ -35,7 +36,7 @@ class Field:
         array = batch.column(batch.schema.get_field_index(self.steps[0]))
         for step in self.steps[1:]:
             # Null where a struct on the way is null, which `field` alone would not heed.
-            array = pa.compute.struct_field(array, step)
+            array = pc.struct_field(array, step)
         return array
 
 
