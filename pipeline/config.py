@@ -50,15 +50,18 @@ class Run(Section):
 
 
 class Manifest(Section):
-    """Which pictures: a folder, a glob, or a .jsonl listing and its columns.
+    """Which pictures: a folder, a glob, or .jsonl listings or Parquet files and their columns.
 
+    `kind` says what the path is where its name does not tell; `on_bad_file` what to do about a broken Parquet file.
     `allow_private` lets addresses in it lead into the network that this machine stands in.
     """
 
     path: str = Field(min_length=1)
+    kind: Literal["directory", "listing", "parquet"] | None = None
     image: str | None = None
     key: str | None = None
     keep: tuple[str, ...] = ()
+    on_bad_file: Literal["error", "skip"] = "error"
     allow_private: bool = False
 
 
