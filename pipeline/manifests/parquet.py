@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,9 +25,10 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, ManifestRow, Value
 from pipeline.manifests.directory import file_size
 from pipeline.manifests.parquet_columns import Field, Picture, column_type, find_field, find_picture, is_key
+from pipeline.manifests.parquet_cursor import Cursor
 from pipeline.manifests.parquet_family import Family
 from pipeline.manifests.parquet_picture import Embedded, name_of, picture_of
-from pipeline.manifests.parquet_source import BadFileError, ParquetSource, open_source, release_memory
+from pipeline.manifests.parquet_source import BadFileError, ParquetSource, open_source
 from pipeline.manifests.parquet_values import plain, text_at, value_at
 from pipeline.manifests.unit import Placed, PlannedRow
 from pipeline.storage.door import stat
@@ -135,7 +135,7 @@ class ParquetFile:
         """Planned rows; row groups in which none is are passed over, and of the others only what comes before."""
         with open_source(self._path) as source:
             columns = self._columns(source)
-            cursor = _Cursor(source, columns)
+            cursor = Cursor(source, columns.all, columns.picture.held)
             for ordinal, key, ref in rows:
                 group, row = (int(part) for part in ref.split(b":"))
                 if group >= source.groups:
@@ -161,7 +161,7 @@ class ParquetFile:
             if self._key is not None and named is None:
                 raise ItemError("bad_row", f"the key column {self._key!r} holds no text or whole number")
             field = columns.picture.field
-            found = picture_of(text_at(field.of(batch), index, field.name), columns.picture, field.name)
+            found = picture_of(text_at(field.of(batch), index, field.name), field.name)
             values = self._values(batch.slice(index, 1), columns, kept)
         except ItemError as error:
             return ManifestRow(shard, ordinal, key, place, problem=ItemError(error.kind, f"{place}: {error.message}"))
@@ -272,40 +272,3 @@ class ParquetFile:
 
     def _changed(self) -> ManifestError:
         return ManifestError(f"{self._path} was changed while it was being read. Run the same command again.")
-
-
-class _Cursor:
-    """Goes through a file's row groups once, batch by batch, as rows are asked for in their order."""
-
-    def __init__(self, source: ParquetSource, columns: _Columns) -> None:
-        self._source = source
-        self._columns = columns
-        self._group = -1
-        self._batches: Iterator[pa.RecordBatch] = iter(())
-        self._batch: pa.RecordBatch | None = None
-        self._first = 0
-        self._broken: BadFileError | None = None
-
-    def at(self, group: int, row: int) -> tuple[pa.RecordBatch, int]:
-        """The batch that holds a row, and the row's index in it. Raises BadFileError: it cannot be decoded."""
-        if group != self._group or row < self._first:
-            self._open(group)
-        while self._batch is None or row >= self._first + self._batch.num_rows:
-            self._first += self._batch.num_rows if self._batch is not None else 0
-            self._batch = None  # dropped before the next is decoded
-            if self._broken is not None:
-                raise self._broken
-            try:
-                self._batch = next(self._batches)
-            except BadFileError as error:
-                self._broken = error
-            except StopIteration:
-                raise BadFileError(f"row group {group} ends before its row {row}") from None
-        return self._batch, row - self._first
-
-    def _open(self, group: int) -> None:
-        self._batch, self._first, self._broken = None, 0, None
-        if self._group >= 0 and self._columns.picture.held:
-            release_memory()
-        self._group = group
-        self._batches = self._source.batches(group, self._columns.all, self._columns.picture.held)

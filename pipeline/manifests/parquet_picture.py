@@ -29,7 +29,7 @@ def name_of(value: object, picture: Picture) -> str | None:
     return public_url(name) if "://" in name else name
 
 
-def picture_of(value: object, picture: Picture, column: str) -> Embedded | str:
+def picture_of(value: object, column: str) -> Embedded | str:
     """The picture of a row, or its path or address. Raises ItemError: no_image, bad_row, too_large."""
     items = value if isinstance(value, list) else [value]
     found = [item for item in items if item is not None]

@@ -119,8 +119,9 @@ class ParquetSource:
         for chunk in self._chunks(group, leaves):
             # A picture that stands once in the dictionary may stand in every row: the average tells nothing then.
             repeated = chunk.has_dictionary_page and chunk.path_in_schema in images
-            dictionary = chunk.data_page_offset - chunk.dictionary_page_offset if repeated else 0
-            a_row += max(chunk.total_uncompressed_size / rows, dictionary)
+            packed = chunk.data_page_offset - chunk.dictionary_page_offset if repeated else 0
+            expansion = chunk.total_uncompressed_size / max(1, chunk.total_compressed_size)
+            a_row += max(chunk.total_uncompressed_size / rows, packed * expansion)
         return int(max(1, min(BATCH_ROWS, BATCH_BYTES // max(a_row, 1))))
 
     def _chunks(self, group: int, leaves: Sequence[str]) -> Iterator[Any]:
