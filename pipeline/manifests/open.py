@@ -64,8 +64,8 @@ def _kind_of(path: str) -> Kind:
             return found
         if whole.is_file():
             raise ManifestError(
-                f"manifest.path: {whole} is no folder, no .jsonl listing and no .parquet file; set manifest.kind if it is "
-                "one of these under another name."
+                f"manifest.path: {whole} is no folder, no .jsonl listing and no .parquet file; if it is one of these "
+                "under another name, set manifest.kind."
             )
         if has_range(path):
             raise ManifestError(

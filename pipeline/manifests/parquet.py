@@ -138,7 +138,7 @@ class ParquetFile:
             cursor = Cursor(source, columns.all, columns.picture.held)
             for ordinal, key, ref in rows:
                 group, row = (int(part) for part in ref.split(b":"))
-                if group >= source.groups:
+                if group >= source.groups or row >= source.rows_of(group):
                     raise self._changed()
                 place = self._place(source.starts[group] + row)
                 try:

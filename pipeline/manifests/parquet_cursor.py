@@ -35,8 +35,6 @@ class Cursor:
                 self._batch = next(self._batches)
             except BadFileError as error:
                 self._broken = error
-            except StopIteration:
-                raise BadFileError(f"row group {group} ends before its row {row}") from None
         return self._batch, row - self._first
 
     def _open(self, group: int) -> None:

@@ -86,6 +86,10 @@ class ParquetSource:
         """How many row groups there are."""
         return len(self.starts)
 
+    def rows_of(self, group: int) -> int:
+        """How many rows a row group has, as the footer says."""
+        return int(self._file.metadata.row_group(group).num_rows)
+
     def bytes_of(self, group: int, leaf: str) -> int:
         """How many bytes a column holds in a row group, decompressed, as the footer says."""
         return sum(
@@ -98,7 +102,7 @@ class ParquetSource:
         Raises BadFileError: a page cannot be decoded, or there are other rows than the footer says. ManifestError: the
         file cannot be read now.
         """
-        expected = self._file.metadata.row_group(group).num_rows
+        expected = self.rows_of(group)
         seen = 0
         with self._explained(f"row group {group}"):
             size = self._batch_rows(group, leaves, images)
@@ -114,7 +118,7 @@ class ParquetSource:
             raise BadFileError(f"{self._name}: row group {group} has {seen:,} rows; its footer says {expected:,}.")
 
     def _batch_rows(self, group: int, leaves: Sequence[str], images: Sequence[str]) -> int:
-        rows = max(1, self._file.metadata.row_group(group).num_rows)
+        rows = max(1, self.rows_of(group))
         a_row = 0.0
         for chunk in self._chunks(group, leaves):
             # A picture that stands once in the dictionary may stand in every row: the average tells nothing then.
@@ -143,7 +147,7 @@ class ParquetSource:
     def _starts(self) -> list[int]:
         starts, total = [], 0
         for group in range(self._file.num_row_groups):
-            rows = self._file.metadata.row_group(group).num_rows
+            rows = self.rows_of(group)
             if rows < 0:
                 raise BadFileError(f"{self._name}: its footer gives row group {group} {rows} rows.")
             starts.append(total)

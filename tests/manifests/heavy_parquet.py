@@ -27,6 +27,8 @@ from tests.manifests.rewritten import peak_mb
 
 STEP = 100_000
 PICTURE = 100_000
+GROUP = 100
+"""Pictures in a row group, as `datasets` writes them."""
 
 
 def tables(kind: str, amount: int) -> Iterator[pa.Table]:
@@ -40,7 +42,6 @@ def tables(kind: str, amount: int) -> Iterator[pa.Table]:
                 {"URL": urls, "TEXT": ["a picture of something"] * STEP, "n": list(range(first, first + STEP))}
             )
         return
-    # One row group: the worst that `datasets` writes.
     pictures = [random.Random(number).randbytes(PICTURE) for number in range(amount * 10)]
     yield pa.table({"image": [{"bytes": data, "path": f"{number}.jpg"} for number, data in enumerate(pictures)]})
 
@@ -49,7 +50,7 @@ def write(kind: str, amount: int, path: Path) -> None:
     writer = None
     for table in tables(kind, amount):
         writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
+        writer.write_table(table, row_group_size=STEP if kind == "addresses" else GROUP)
     assert writer is not None
     writer.close()
 

@@ -63,9 +63,7 @@ def test_a_folder_of_parquet_files_is_not_taken_for_an_empty_one(tmp_path: Path)
 
 def test_the_kind_is_what_a_person_says(tmp_path: Path) -> None:
     parquet(tmp_path / "one.bin", {"url": ["a"]})
-    with pytest.raises(
-        ManifestError, match=r"is no folder, no \.jsonl listing and no \.parquet file; set manifest.kind"
-    ):
+    with pytest.raises(ManifestError, match=r"is no folder, no \.jsonl listing and no \.parquet file; if it is"):
         opened(tmp_path / "one.bin")
     assert keys(only(tmp_path / "one.bin", kind="parquet")) == ["a"]
     assert keys(only(listing(tmp_path / "list.txt", {"image": "b"}), kind="listing")) == ["b"]
@@ -133,7 +131,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("damage", BROKEN)
-def test_a_broken_file_is_one_line_or_left_out(tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_file_is_one_line_or_left_out(tmp_path: Path, damage: str) -> None:
     parquet(tmp_path / "a.parquet", {"url": ["first"], "n": [1]})
     parquet(tmp_path / "z.parquet", {"url": ["last"]})
     make, message = BROKEN[damage]
@@ -150,7 +148,6 @@ def test_a_broken_file_is_one_line_or_left_out(tmp_path: Path, damage: str, caps
         assert [key for unit in units for key in keys(unit)] == ["first", "last"]
     assert [bool(unit.skipped) for unit in units if isinstance(unit, ParquetFile)] == [False, True, False]
     assert units[1].columns() == []
-    assert capsys.readouterr().out.count("manifest.file_skipped") == 1
 
 
 def test_what_cannot_be_read_now_is_never_left_out(tmp_path: Path) -> None:
