@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import struct
 import subprocess
@@ -155,6 +157,37 @@ def test_what_cannot_be_read_now_is_never_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").unlink()
     with pytest.raises(ManifestError, match=r"Cannot read .*a\.parquet: No such file"):
         keys(unit)
+
+
+class FailingDisk(io.BytesIO):
+    """Gives the footer, and an error for anything near the beginning."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if 4 <= self.tell() < 100:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("policy", ["error", "skip"])
+def test_a_disk_that_fails_does_not_make_a_file_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    path = parquet(tmp_path / "a.parquet", {"url": [f"{number}.jpg" for number in range(99)]})
+    content = path.read_bytes()
+    monkeypatch.setattr("pipeline.manifests.parquet_source.opened", lambda name: FailingDisk(content))
+    unit = only(path, on_bad_file=policy)
+    with pytest.raises(ManifestError, match=r"^Cannot read .*a\.parquet: Input/output error\.$"):
+        keys(unit)
+    assert isinstance(unit, ParquetFile)
+    assert not unit.skipped
+
+
+def test_the_weight_of_a_row_group_is_known(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"row_group_size": 2, "use_dictionary": False, "compression": "none"}
+    unit = only(parquet(tmp_path / "a.parquet", {"jpg": [b"J" * 1000, b"K" * 1000, b"L" * 5000]}, **options))
+    assert isinstance(unit, ParquetFile)
+    keys(unit)
+    assert 5000 <= unit.heaviest_group < 5200
 
 
 def test_a_page_that_breaks_after_planning_costs_its_rows_only(tmp_path: Path) -> None:
