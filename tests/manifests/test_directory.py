@@ -145,7 +145,7 @@ def test_what_is_no_manifest_is_refused_with_a_way_out(tmp_path: Path) -> None:
     for path, message in (
         ("gone", r"there is no file or folder .*gone \(here: "),
         ("gone/*.jpg", r"there is no file or folder .*gone"),
-        ("table.csv", r"table\.csv is neither a folder nor a \.jsonl listing"),
+        ("table.csv", r"table\.csv is no folder, no \.jsonl listing and no \.parquet file"),
         ("*.jsonl", "no file matches"),
     ):
         with pytest.raises(ManifestError, match=message):
