@@ -22,7 +22,7 @@ from pipeline.config import Task as TaskConfig
 from pipeline.config_file import read_key
 from pipeline.core.errors import KINDS, ConfigError
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
-from pipeline.core.types import Answer, Column, Completion, FixedPrompt, Prompt, Scalar
+from pipeline.core.types import Answer, Column, Completion, FixedPrompt, Prompt, Value
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
@@ -57,7 +57,7 @@ class OpenTask:
     context: tuple[str, ...]
     grows: bool
 
-    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
+    def prompt(self, columns: Mapping[str, Value], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         """The question for one row."""
         fixed = self.fixed
         if self.grows and len(images) > 1:

@@ -24,12 +24,15 @@ from pipeline.manifests.comparison import NothingAsked
 from pipeline.manifests.directory import Directory
 from pipeline.manifests.growth import grow_plan, is_outdated
 from pipeline.manifests.open import open_manifest
+from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.plan import Plan, PlannedManifest, load_plan
 from pipeline.manifests.unit import Unit
 from pipeline.manifests.webdataset import TarShard
 from pipeline.storage.http import AiohttpTransport
 
 log = structlog.get_logger()
+_HEAVY_GROUP = 512 * 2**20
+"""Bytes of pictures in one row group from which on reading it is a burden."""
 _COLUMNS = {"kind", "labels"}
 """Settings that decide which columns an answer has."""
 
@@ -184,10 +187,12 @@ def _units(config: Config, output: Output) -> list[Unit]:
     try:
         return open_manifest(
             config.manifest.path,
+            kind=config.manifest.kind,
             image=config.manifest.image,
             key=config.manifest.key,
             keep=config.manifest.keep,
             context=tuple({name: None for task in config.tasks for name in task.context}),
+            on_bad_file=config.manifest.on_bad_file,
             avoid=output.root,
         )
     except ManifestError as error:
@@ -206,6 +211,7 @@ def _log_opened(plan: Plan, units: Sequence[Unit], schemas: Mapping[str, TaskSch
             log.info("manifest.ignored", folder=unit.name, files=unit.ignored, because="no picture by their suffix")
         if isinstance(unit, TarShard) and unit.ignored:
             log.info("manifest.ignored", tar=unit.name, members=unit.ignored, because="no sample by their names")
+    _log_files([unit for unit in units if isinstance(unit, ParquetFile)])
     for name, schema in schemas.items():
         for column, written in schema.kept_names.items():
             if column != written:
@@ -214,3 +220,17 @@ def _log_opened(plan: Plan, units: Sequence[Unit], schemas: Mapping[str, TaskSch
         log.info("manifest.planned", new_rows=plan.new_rows, vanished=plan.vanished, generation=plan.generation)
     if plan.unplaced:
         log.warning("rerun.vanished", rows=plan.unplaced, because="the manifest names them no more")
+
+
+def _log_files(files: Sequence[ParquetFile]) -> None:
+    if skipped := sum(bool(file.skipped) for file in files):
+        log.warning("manifest.files_skipped", files=skipped, of=len(files), because="they are broken")
+    heavy = max(files, key=lambda file: file.heaviest_group, default=None)
+    if heavy is not None and heavy.heaviest_group > _HEAVY_GROUP:
+        log.warning(
+            "manifest.heavy_row_groups",
+            files=sum(file.heaviest_group > _HEAVY_GROUP for file in files),
+            heaviest=heavy.name,
+            megabytes=heavy.heaviest_group // 2**20,
+            effect="a resumed run decodes a row group from its beginning; write row groups of some hundred pictures",
+        )

@@ -22,9 +22,9 @@ from pipeline.core.types import (
     Prompt,
     Reply,
     RowId,
-    Scalar,
     Shard,
     Usage,
+    Value,
 )
 
 
@@ -94,7 +94,7 @@ class Task(Protocol):
         """How its pictures are sent."""
         ...
 
-    def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
+    def prompt(self, columns: Mapping[str, Value], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         """The question for one row. Quick."""
         ...
 

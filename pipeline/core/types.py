@@ -16,6 +16,8 @@ from pipeline.core.errors import ItemError
 from pipeline.core.pictures import LinkedImage, PreparedImage
 
 Scalar = str | int | float | bool | None
+Value = Scalar | list[str | None]
+"""A value that a manifest gives along with a picture, and that may be carried into the output."""
 ColumnType = Literal["string", "int", "float", "bool", "list<string>"]
 Answer = Mapping[str, Any]
 """Answer columns of one row; the values fit the task's `Column` types."""
@@ -60,7 +62,7 @@ class ManifestRow:
     uri: str
     path: str | None = None
     size: int | None = None
-    columns: Mapping[str, Scalar] = field(default_factory=dict)
+    columns: Mapping[str, Value] = field(default_factory=dict)
     problem: ItemError | None = None
     url: str | None = None
     data: bytes | None = field(default=None, repr=False)
@@ -133,7 +135,7 @@ class Facts:
     key: str
     uri: str
     model: str
-    kept: Mapping[str, Scalar] = field(default_factory=dict)
+    kept: Mapping[str, Value] = field(default_factory=dict)
     prompt_sha256: str | None = None
     image_sha256: str | None = None
     request_sha256: str | None = None

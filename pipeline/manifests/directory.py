@@ -31,6 +31,7 @@ class Directory:
         self._pattern = pattern
         self._avoid = avoid.resolve()
         self._listing: list[tuple[str, int, int]] | None = None
+        self._parquet = False
         self.ignored = 0
         """Files passed over because their suffix is no picture's; known once the folder was read."""
 
@@ -62,6 +63,10 @@ class Directory:
             path = self._root / os.fsdecode(ref)
             yield ManifestRow(shard, ordinal, key, _readable(str(path)), str(path), file_size(path))
 
+    def holds_only_parquet(self) -> bool:
+        """Whether there is no picture, but some .parquet file. Raises ManifestError."""
+        return not self._entries() and self._parquet
+
     def _entries(self) -> list[tuple[str, int, int]]:
         if self._listing is None:
             found = self._matches() if self._pattern else self._walk()
@@ -82,6 +87,7 @@ class Directory:
                     yield self._entry(path)
                 else:
                     self.ignored += 1
+                    self._parquet |= path.suffix == ".parquet"
 
     def _matches(self) -> Iterator[tuple[str, int, int]]:
         for path in self._root.glob(self._pattern or ""):

@@ -1,0 +1,274 @@
+"""A Parquet file as a manifest: one column with the picture, or with the way to it, others to keep or to quote.
+
+The key is the column named by `manifest.key`, else the path or the address without what signs it. Pictures that the
+file holds itself have the path of their Hugging Face struct for a key, as long as no two rows of the file share one;
+where there is nothing better, a row is called `<file>:<row>`, counted from 1. Such a name moves to another picture when
+the file is written again in another order: give rows a key column if that may happen.
+
+A page that turns out broken after planning costs the rows that cannot be read for it (`bad_row`), not the run.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as kinds
+import structlog
+
+from pipeline.core.errors import ItemError, ManifestError
+from pipeline.core.types import Column, ColumnType, ManifestRow, Value
+from pipeline.manifests.directory import file_size
+from pipeline.manifests.parquet_columns import Field, Picture, column_type, find_field, find_picture, is_key
+from pipeline.manifests.parquet_cursor import Cursor
+from pipeline.manifests.parquet_family import Family
+from pipeline.manifests.parquet_picture import Embedded, name_of, picture_of
+from pipeline.manifests.parquet_source import BadFileError, ParquetSource, open_source
+from pipeline.manifests.parquet_values import plain, text_at, value_at
+from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.storage.door import stat
+from pipeline.storage.urls import is_url, public_url
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What is read of a file. `others` are the kept and context columns that it has."""
+
+    picture: Picture
+    key: Field | None
+    others: dict[str, Field]
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """Leaves that keys are made of."""
+        return self.key.leaves if self.key else self.picture.named
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        fields = [self.picture.field, *([self.key] if self.key else []), *self.others.values()]
+        return tuple({leaf: None for field in fields for leaf in field.leaves})
+
+
+class ParquetFile:
+    """One file. `image` and `key` name columns; None means find it, or make keys of what the picture's column says.
+
+    `label` names the file in keys and messages. `skip`: a broken file has no rows, instead of ending the planning.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        label: str,
+        image: str | None,
+        key: str | None,
+        keep: tuple[str, ...],
+        context: tuple[str, ...],
+        family: Family,
+        skip: bool,
+    ) -> None:
+        self._path = path
+        self._label = label
+        self._image = image
+        self._key = key
+        self._keep = keep
+        self._context = context
+        self._family = family
+        self._skip = skip
+        self._sound = not skip
+        self._paths_are_keys: bool | None = None
+        self.skipped = ""
+        """Why the file is left out; known once its rows were read."""
+        self.heaviest_group = 0
+        """Bytes of pictures in the largest row group; known once its rows were read."""
+
+    @property
+    def name(self) -> str:
+        """The path as configured."""
+        return self._path
+
+    def fingerprint(self) -> str:
+        """What the storage says of the file's version."""
+        return stat(self._path).version
+
+    def rows(self) -> Iterator[PlannedRow]:
+        """Every row, by its key; pictures are not read. One that cannot be used is planned too and fails later."""
+        if not self._is_sound():
+            return
+        with open_source(self._path) as source:
+            columns = self._columns(source)
+            if self._paths_are_keys is None:
+                self._paths_are_keys = self._are_distinct(source, columns)
+            for group, start in enumerate(source.starts):
+                weight = sum(source.bytes_of(group, leaf) for leaf in columns.picture.held)
+                self.heaviest_group = max(self.heaviest_group, weight)
+                row = 0
+                for batch in source.batches(group, columns.naming):
+                    for key in self._keys(batch, columns):
+                        yield PlannedRow(key or self._place(start + row), b"%d:%d" % (group, row))
+                        row += 1
+
+    def columns(self) -> list[Column]:
+        """The kept columns that this file has; one without a type (only nulls) is text, if no other file knows better.
+
+        Their types are those of the file, so nothing but the footer is read.
+        """
+        if self.skipped:
+            return []
+        with open_source(self._path) as source:
+            fields = self._columns(source).others
+        found = [(name, fields[name].type) for name in self._keep if name in fields]
+        return [
+            Column(name, column_type(kind))
+            for name, kind in found
+            if not (kinds.is_null(kind) and self._family.has(name, typed=True))
+        ]
+
+    def read(self, shard: int, rows: Iterable[Placed], kept: list[Column]) -> Iterator[ManifestRow]:
+        """Planned rows; row groups in which none is are passed over, and of the others only what comes before."""
+        with open_source(self._path) as source:
+            columns = self._columns(source)
+            cursor = Cursor(source, columns.all, columns.picture.held)
+            for ordinal, key, ref in rows:
+                group, row = (int(part) for part in ref.split(b":"))
+                if group >= source.groups or row >= source.rows_of(group):
+                    raise self._changed()
+                place = self._place(source.starts[group] + row)
+                try:
+                    batch, index = cursor.at(group, row)
+                    yield self._row(ManifestRow(shard, ordinal, key, place), batch, index, columns, kept)
+                except BadFileError as error:
+                    yield ManifestRow(shard, ordinal, key, place, problem=ItemError("bad_row", str(error)))
+
+    def _row(
+        self, planned: ManifestRow, batch: pa.RecordBatch, index: int, columns: _Columns, kept: list[Column]
+    ) -> ManifestRow:
+        shard, ordinal, key, place = planned.shard, planned.ordinal, planned.key, planned.uri
+        try:
+            named = self._key_of(batch, index, columns)
+        except ItemError:
+            named = None
+        if key not in (named, place):
+            raise self._changed()
+        try:
+            if self._key is not None and named is None:
+                raise ItemError("bad_row", f"the key column {self._key!r} holds no text or whole number")
+            field = columns.picture.field
+            found = picture_of(text_at(field.of(batch), index, field.name), field.name)
+            values = self._values(batch.slice(index, 1), columns, kept)
+        except ItemError as error:
+            return ManifestRow(shard, ordinal, key, place, problem=ItemError(error.kind, f"{place}: {error.message}"))
+        if isinstance(found, Embedded):
+            return ManifestRow(shard, ordinal, key, place, None, len(found.data), values, data=found.data)
+        if is_url(found):
+            return ManifestRow(shard, ordinal, key, public_url(found), columns=values, url=found)
+        path = Path(self._path).parent / found
+        return ManifestRow(shard, ordinal, key, found, str(path), file_size(path), values)
+
+    def _values(self, row: pa.RecordBatch, columns: _Columns, kept: list[Column]) -> dict[str, Value]:
+        """Context and kept columns of one row; what this file lacks is null."""
+        wanted: dict[str, ColumnType | None] = dict.fromkeys(self._context)
+        wanted.update(dict(kept))
+        values: dict[str, Value] = {}
+        for name, kind in wanted.items():
+            field = columns.others.get(name)
+            if field is None:
+                values[name] = None
+                continue
+            array = plain(field.of(row))
+            values[name] = value_at(array, 0, kind or column_type(array.type), name)
+        return values
+
+    def _columns(self, source: ParquetSource) -> _Columns:
+        """Raises ManifestError: a column is missing, or of no use for what it is named for."""
+        schema, leaves = source.schema, source.leaves
+        picture = find_picture(self._path, schema, leaves, self._image)
+        key = find_field(schema, leaves, self._key) if self._key else None
+        if self._key and (key is None or not is_key(key.type)):
+            what = f"has no column {self._key!r}" if key is None else f"has {key.type} in the column {self._key!r}"
+            raise ManifestError(
+                f"{self._path} {what}; manifest.key needs one with text or whole numbers. Its columns are "
+                f"{', '.join(sorted(set(schema.names)))}."
+            )
+        fields = {name: find_field(schema, leaves, name) for name in (*self._keep, *self._context)}
+        missing = [name for name, field in fields.items() if field is None and not self._family.has(name)]
+        if missing:
+            raise ManifestError(
+                f"{self._path} has no column {', '.join(repr(name) for name in missing)}, nor has any other file of "
+                f"the manifest; its columns are {', '.join(sorted(set(schema.names)))}."
+            )
+        others = {name: field for name, field in fields.items() if field is not None}
+        bulky = [name for name, field in others.items() if set(field.leaves) & set(picture.held)]
+        if bulky:
+            raise ManifestError(
+                f"{self._path}: the column {bulky[0]!r} holds the pictures themselves, which are not carried along or "
+                "quoted; take it out of manifest.keep and tasks.context."
+            )
+        return _Columns(picture, key, others)
+
+    def _is_sound(self) -> bool:
+        """Whether what planning reads can be read; a broken file that is to be left out is told once."""
+        if self._sound or self.skipped:
+            return not self.skipped
+        try:
+            with open_source(self._path) as source:
+                leaves = self._columns(source).naming
+                for group in range(source.groups):
+                    for _ in source.batches(group, leaves):
+                        pass  # decoded, that is all
+        except BadFileError as error:
+            self.skipped = str(error)
+            log.warning("manifest.file_skipped", file=self._path, because=self.skipped)
+            return False
+        self._sound = True
+        return True
+
+    def _are_distinct(self, source: ParquetSource, columns: _Columns) -> bool:
+        """Whether the paths beside embedded pictures tell them apart. 8 bytes a row, and a table of them."""
+        picture = columns.picture
+        if columns.key or picture.form != "struct":
+            return True
+        hashes = array("q")
+        for group in range(source.groups):
+            for batch in source.batches(group, columns.naming):
+                hashes.extend(hash(key) for key in self._keys(batch, columns) if key is not None)
+        return len(pc.unique(pa.array(hashes, pa.int64()))) == len(hashes)
+
+    def _keys(self, batch: pa.RecordBatch, columns: _Columns) -> Iterator[str | None]:
+        """A key for each row, None where it has none of its own."""
+        if not columns.naming or (self._paths_are_keys is False and columns.key is None):
+            yield from repeat(None, batch.num_rows)
+            return
+        try:
+            values = (columns.key or columns.picture.field).of(batch).to_pylist()
+        except UnicodeDecodeError:
+            for index in range(batch.num_rows):
+                try:
+                    yield self._key_of(batch, index, columns)
+                except ItemError:
+                    yield None
+            return
+        for value in values:
+            yield self._key_from(value, columns)
+
+    def _key_of(self, batch: pa.RecordBatch, index: int, columns: _Columns) -> str | None:
+        field = columns.key or columns.picture.field
+        return self._key_from(text_at(field.of(batch), index, field.name), columns)
+
+    def _key_from(self, value: object, columns: _Columns) -> str | None:
+        if columns.key is None:
+            return name_of(value, columns.picture)
+        return str(value) if value is not None and value != "" else None
+
+    def _place(self, number: int) -> str:
+        return f"{self._label}:{number + 1}"
+
+    def _changed(self) -> ManifestError:
+        return ManifestError(f"{self._path} was changed while it was being read. Run the same command again.")
