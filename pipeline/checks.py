@@ -12,6 +12,7 @@ from pipeline.config_file import load_config, read_key
 from pipeline.images.model_names import family_of
 from pipeline.images.tokens import FAMILIES, smallest
 from pipeline.providers.dialects import DIALECTS, Dialect
+from pipeline.storage.urls import is_object_url
 from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
 
 
@@ -33,7 +34,7 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -
     if isinstance(run, Run) and "://" in run.output:
         problems.append("run.output: expected a folder; this version does not write to object stores")
     path = manifest.path if isinstance(manifest, Manifest) else "."
-    if not any(letter in path for letter in "*?[") and not Path(path).exists():
+    if not is_object_url(path) and not any(letter in path for letter in "*?[") and not Path(path).exists():
         problems.append(f"manifest.path: there is no file or folder {path} (here: {Path.cwd()})")
     for task in tasks:
         try:

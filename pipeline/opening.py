@@ -25,6 +25,7 @@ from pipeline.manifests.directory import Directory
 from pipeline.manifests.growth import grow_plan, is_outdated
 from pipeline.manifests.open import open_manifest
 from pipeline.manifests.plan import Plan, PlannedManifest, load_plan
+from pipeline.manifests.prefix import Prefix
 from pipeline.manifests.unit import Unit
 from pipeline.storage.http import AiohttpTransport
 
@@ -188,7 +189,7 @@ def _units(config: Config, output: Output) -> list[Unit]:
 
 def _log_opened(plan: Plan, units: Sequence[Unit], schemas: Mapping[str, TaskSchema]) -> None:
     for unit in units:
-        if isinstance(unit, Directory) and unit.ignored:
+        if isinstance(unit, Directory | Prefix) and unit.ignored:
             log.info("manifest.ignored", folder=unit.name, files=unit.ignored, because="no picture by their suffix")
     for name, schema in schemas.items():
         for column, written in schema.kept_names.items():

@@ -1,7 +1,7 @@
 """A JSON Lines listing as a manifest: one object a line, a column with the picture's path, others to keep or to quote.
 
-Paths are relative to the listing's folder; http and https addresses may stand in their place. The key is the column
-named by `manifest.key`, else the path as written, or the address without what signs it.
+Paths are relative to the listing's folder; addresses on the web or in object stores may stand in their place. The key
+is the column named by `manifest.key`, else the path as written, or the address without what signs it.
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ class Listing:
             raise ItemError("bad_row", f"the column {self._image!r} holds no path")
         if "://" in value and not is_url(value):
             scheme = value.partition("://")[0][:20]
-            raise ItemError("bad_row", f"{scheme}:// is no address that a manifest may name; http and https are")
+            raise ItemError(
+                "bad_row", f"{scheme}:// is no address that a manifest may name; http, https, s3, gs and az are"
+            )
         return value
 
     def _find_image(self) -> str:

@@ -1,4 +1,4 @@
-"""From `manifest.path` to units: a folder, a glob over pictures, a .jsonl listing, or a glob over listings."""
+"""From `manifest.path` to units: a folder or prefix, a glob over pictures, a .jsonl listing, or a glob over those."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.directory import Directory
 from pipeline.manifests.listing import Listing
+from pipeline.manifests.prefix import Prefix
 from pipeline.manifests.unit import Unit
+from pipeline.storage.object_names import fixed_folder, is_glob
+from pipeline.storage.urls import is_object_url
 
 
 def open_manifest(
@@ -20,6 +23,8 @@ def open_manifest(
     avoid: Path,
 ) -> list[Unit]:
     """The units behind a manifest path; `avoid` is the output folder. Raises ManifestError with what to do."""
+    if is_object_url(path):
+        return [_prefix(path, columns=(image, key, *keep, *context))]
     root, pattern = _split(path)
     parts = Path(pattern).parts if pattern else ()
     if parts[-1:] == ("**",) or any("**" in part and part != "**" for part in parts):
@@ -64,6 +69,20 @@ def _directory(
             "tasks.context need a listing."
         )
     return Directory(name, root, pattern, avoid)
+
+
+def _prefix(path: str, *, columns: tuple[str | None, ...]) -> Prefix:
+    if path.endswith(".jsonl"):
+        raise ManifestError(f"manifest.path: {path}: this version reads listings from files; copy it to this machine.")
+    if any(columns):
+        raise ManifestError(
+            f"manifest.path: {path} is a prefix in an object store, which has no columns; manifest.image, "
+            "manifest.key, manifest.keep and tasks.context need a listing."
+        )
+    if not is_glob(path):
+        return Prefix(path, path.rstrip("/") + "/")
+    folder = fixed_folder(path) + "/"
+    return Prefix(path, folder, path.removeprefix(folder))
 
 
 def _split(path: str) -> tuple[Path, str | None]:
