@@ -41,7 +41,7 @@ def test_addresses_stand_for_pictures_and_their_signatures_are_no_part_of_a_key(
         ("HTTP://host/b.jpg", "HTTP://host/b.jpg", "HTTP://me:password@host/b.jpg#part", None, None),
     ]
     assert rows[2].problem is not None
-    assert rows[2].problem.message == "file:// is no address that a manifest may name; http and https are"
+    assert rows[2].problem.message == "file:// is no address that a manifest may name; http, https, s3, gs and az are"
     assert next(row.key for row in scanned(only(path, key="id"))) == "7"
     assert "secret" not in repr(keys(only(path)))
 
@@ -70,7 +70,7 @@ def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
         {"image": None},
         {"image": ""},
         {"image": 7},
-        {"image": "s3://bucket/x.jpg?token=secret"},
+        {"image": "ftp://host/x.jpg?token=secret"},
         b"\xff\xfe",
     )
     assert problems(path) == [
@@ -82,7 +82,7 @@ def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
         ("train.jsonl:6", "no_image", "the column 'image' is empty"),
         ("train.jsonl:7", "no_image", "the column 'image' is empty"),
         ("train.jsonl:8", "bad_row", "the column 'image' holds no path"),
-        ("train.jsonl:9", "bad_row", "s3:// is no address that a manifest may name; http and https are"),
+        ("train.jsonl:9", "bad_row", "ftp:// is no address that a manifest may name; http, https, s3, gs and az are"),
         ("train.jsonl:10", "bad_row", "train.jsonl:10 is not a JSON object"),
     ]
 
