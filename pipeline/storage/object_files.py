@@ -17,7 +17,7 @@ from pipeline.storage.urls import named
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-    from obstore import ObjectMeta
+    from obstore import GetOptions, ObjectMeta
 
 BUFFER_BYTES: Final = 8 * 2**20
 """Read at once: a request costs about as long as so many bytes take to come."""
@@ -186,9 +186,10 @@ class _RangedObject(io.RawIOBase):
     def _range(self, start: int, end: int) -> bytes:
         import obstore
 
-        result = obstore.get(
-            store_of(self._address), self._address.key, options={"range": (start, end), "if_match": self._e_tag}
-        )
+        options: GetOptions = {"range": (start, end)}
+        if self._e_tag is not None:  # not every store gives one
+            options["if_match"] = self._e_tag
+        result = obstore.get(store_of(self._address), self._address.key, options=options)
         data = bytes(result.bytes())
         if len(data) != end - start:
             raise ConnectionError("a range came incomplete")  # `failure` takes it for a broken connection

@@ -208,9 +208,37 @@ def test_a_listing_goes_over_pages_in_order_and_leaves_out_what_is_none(bucket: 
         list(door.listed("s3://no-such-bucket/a"))
 
 
+@pytest.mark.parametrize(("breaks", "whole"), [(2, True), (3, False)])
+def test_a_listing_that_breaks_goes_on_where_it_was(
+    bucket: MotoStore, monkeypatch: pytest.MonkeyPatch, breaks: int, whole: bool
+) -> None:
+    import obstore
+
+    names = [bucket.put(f"{number}.jpg") for number in range(6)]
+    really, offsets = obstore.list, []
+
+    def breaking(store: Any, prefix: Any, *, offset: str | None = None, chunk_size: int) -> Any:
+        offsets.append(offset)
+        pages = really(store, prefix, offset=offset, chunk_size=2)
+        if len(offsets) == 1:
+            yield next(pages)
+        if len(offsets) <= breaks:
+            raise ConnectionError("broken off")
+        yield from pages
+
+    monkeypatch.setattr(obstore, "list", breaking)
+    monkeypatch.setattr("pipeline.storage.object_files.FIRST_WAIT_S", 0)
+    if whole:
+        assert [name for name, _ in door.listed(bucket.url())] == names
+    else:
+        with pytest.raises(ManifestError, match="the connection broke"):
+            list(door.listed(bucket.url()))
+    assert offsets == [None, "1.jpg", "1.jpg"]
+
+
 def test_a_bucket_that_overwrites_is_found_out(bucket: MotoStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert creates_only(bucket.url("out"))
-    assert list(door.listed(bucket.url())) == [], "nothing is left behind"
+    assert bucket.keys() == [], "nothing is left behind"
     import obstore
 
     put = obstore.put

@@ -45,6 +45,10 @@ class MotoStore:
         self._put(self._store, key, content)
         return self.url(key)
 
+    def keys(self) -> list[str]:
+        """Everything that lies in the bucket."""
+        return [meta["path"] for page in self._store.list() for meta in page]
+
     def url(self, key: str = "") -> str:
         return f"s3://{self.bucket}/{key}"
 
