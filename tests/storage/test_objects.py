@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import random
 import tarfile
@@ -246,3 +247,29 @@ def test_a_bucket_that_overwrites_is_found_out(bucket: MotoStore, monkeypatch: p
     assert not creates_only(bucket.url("out"))
     with pytest.raises(LedgerError, match="there is no bucket"):
         creates_only("s3://no-such-bucket/out")
+
+
+GET_HEADERS = (("ETag", '"e"'), ("Last-Modified", "Wed, 25 Nov 2026 12:00:00 GMT"))
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "env"),
+    [
+        ("gs://public/a.jpg", "/public/a.jpg", {"GOOGLE_SKIP_SIGNATURE": "true"}),
+        ("az://public/a.jpg", "/public/a.jpg", {"AZURE_SKIP_SIGNATURE": "true", "AZURE_STORAGE_ACCOUNT_NAME": "acc"}),
+        ("abfss://public@acc.dfs.core.windows.net/a.jpg", "/public/a.jpg", {"AZURE_SKIP_SIGNATURE": "true"}),
+    ],
+)
+def test_other_stores_are_read(monkeypatch: pytest.MonkeyPatch, url: str, path: str, env: dict[str, str]) -> None:
+    object_stores = importlib.import_module("pipeline.storage.object_stores")
+    monkeypatch.setattr(object_stores, "_stores", {})
+    for name, value in {**env, "GOOGLE_ALLOW_HTTP": "true", "AZURE_ALLOW_HTTP": "true"}.items():
+        monkeypatch.setenv(name, value)
+
+    async def fetch() -> bytes:
+        async with RudeServer({path: answer(200, b"picture", GET_HEADERS)}) as server:
+            for name in ("GOOGLE_BASE_URL", "AZURE_STORAGE_ENDPOINT"):
+                monkeypatch.setenv(name, server.url("/").rstrip("/"))
+            return await ObjectFetcher().fetch(url)
+
+    assert asyncio.run(fetch()) == b"picture"
