@@ -255,7 +255,7 @@ GET_HEADERS = (("ETag", '"e"'), ("Last-Modified", "Wed, 25 Nov 2026 12:00:00 GMT
 @pytest.mark.parametrize(
     ("url", "path", "env"),
     [
-        ("gs://public/a.jpg", "/public/a.jpg", {"GOOGLE_SKIP_SIGNATURE": "true"}),
+        ("gs://public/a.jpg", "/public/a%2Ejpg", {"GOOGLE_SKIP_SIGNATURE": "true"}),
         ("az://public/a.jpg", "/public/a.jpg", {"AZURE_SKIP_SIGNATURE": "true", "AZURE_STORAGE_ACCOUNT_NAME": "acc"}),
         ("abfss://public@acc.dfs.core.windows.net/a.jpg", "/public/a.jpg", {"AZURE_SKIP_SIGNATURE": "true"}),
     ],
