@@ -39,11 +39,13 @@ from pipeline.reporting.totals import TaskTotals
 from pipeline.storage.http import AiohttpTransport
 from pipeline.storage.links import LinkingWeb
 from pipeline.storage.local import LocalFetcher
+from pipeline.storage.objects import ObjectFetcher
+from pipeline.storage.routes import Routes
 from pipeline.storage.web import WebFetcher
 
 log = structlog.get_logger()
 DOWNLOADS = 32
-"""Pictures fetched from the web at once: four busy hosts' worth."""
+"""Pictures fetched from the web and from object stores at once: four busy hosts' worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ async def _preparer(dialect: Dialect, threads: int) -> AsyncIterator[ImagePrepar
 
 
 @asynccontextmanager
-async def _web(config: Config) -> AsyncIterator[LinkingWeb]:
+async def _web(config: Config) -> AsyncIterator[Routes]:
     rule, allowed = DIALECTS[config.provider.dialect].fetches, config.manifest.allow_private
     per_host = config.limits.downloads_per_host
     reaches_us = rule is not None and rule.private
@@ -183,7 +185,7 @@ async def _web(config: Config) -> AsyncIterator[LinkingWeb]:
         WebFetcher(per_host=per_host, allow_private=allowed) as web,
         WebFetcher(per_host=per_host, allow_private=allowed and reaches_us) as outside,
     ):
-        yield LinkingWeb(web, outside, rule)
+        yield Routes(LinkingWeb(web, outside, rule), ObjectFetcher())
 
 
 @asynccontextmanager

@@ -27,6 +27,11 @@ def _bytes(value: object) -> object:
     return int(Decimal(match[1]) * _UNITS[match[2]])
 
 
+def _listed(value: object) -> object:
+    """One path is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class Section(BaseModel):
     """A table of the file: frozen, and closed to unknown keys."""
 
@@ -50,17 +55,20 @@ class Run(Section):
 
 
 class Manifest(Section):
-    """Which pictures: a folder, a glob, listings or tars and their columns.
+    """Which pictures: folders, globs, listings, Parquet files, tars, here or in an object store, and their columns.
 
-    `on_duplicate_key`: later rows of a key end the run, are left out, or get keys of their own. `allow_private` lets
-    addresses in it lead into the network that this machine stands in.
+    `kind` says what the paths are where their names do not tell. `on_duplicate_key`: later rows of a key end the run,
+    are left out, or get keys of their own; `on_bad_file` is the same for files whose content is broken. `allow_private`
+    lets addresses in it lead into the network that this machine stands in.
     """
 
-    path: str = Field(min_length=1)
+    path: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed), Field(min_length=1)]
+    kind: Literal["directory", "listing", "parquet", "webdataset"] | None = None
     image: str | None = None
     key: str | None = None
     keep: tuple[str, ...] = ()
     on_duplicate_key: Literal["error", "first", "number"] = "error"
+    on_bad_file: Literal["error", "skip"] = "error"
     allow_private: bool = False
 
 

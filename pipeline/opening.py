@@ -21,18 +21,14 @@ from pipeline.ledger.output import Output, changed_settings, merge_fingerprints
 from pipeline.ledger.recovery import open_ledger
 from pipeline.ledger.schema import TaskSchema
 from pipeline.manifests.comparison import NothingAsked
-from pipeline.manifests.directory import Directory
 from pipeline.manifests.growth import grow_plan, is_outdated
 from pipeline.manifests.open import open_manifest
-from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.plan import Plan, PlannedManifest, load_plan
+from pipeline.manifests.remarks import remarks_on
 from pipeline.manifests.unit import Unit
-from pipeline.manifests.webdataset import TarShard
 from pipeline.storage.http import AiohttpTransport
 
 log = structlog.get_logger()
-_HEAVY_GROUP = 512 * 2**20
-"""Bytes of pictures in one row group from which on reading it is a burden."""
 _COLUMNS = {"kind", "labels"}
 """Settings that decide which columns an answer has."""
 
@@ -161,7 +157,7 @@ def _followed(selection: Selection, moves: Iterable[Move]) -> Selection:
 def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], units: Sequence[Unit]) -> Plan:
     """The plan as it stands; a new output gets its first generation, which fixes the kept columns."""
     if not any(True for unit in units for _ in unit.rows()):
-        raise ConfigError([f"manifest.path: no picture is found in {config.manifest.path}"])
+        raise ConfigError([f"manifest.path: no picture is found in {', '.join(config.manifest.path)}"])
     plan = load_plan(output.plan)
     if plan.generation == 0:
         if output.holds_answers():
@@ -206,12 +202,8 @@ def _log_repeated(config: Config, plan: Plan) -> None:
 
 
 def _log_opened(plan: Plan, units: Sequence[Unit], schemas: Mapping[str, TaskSchema]) -> None:
-    for unit in units:
-        if isinstance(unit, Directory) and unit.ignored:
-            log.info("manifest.ignored", folder=unit.name, files=unit.ignored, because="no picture by their suffix")
-        if isinstance(unit, TarShard) and unit.ignored:
-            log.info("manifest.ignored", tar=unit.name, members=unit.ignored, because="no sample by their names")
-    _log_files([unit for unit in units if isinstance(unit, ParquetFile)])
+    for event, facts, warns in remarks_on(units):
+        (log.warning if warns else log.info)(event, **facts)
     for name, schema in schemas.items():
         for column, written in schema.kept_names.items():
             if column != written:
@@ -220,17 +212,3 @@ def _log_opened(plan: Plan, units: Sequence[Unit], schemas: Mapping[str, TaskSch
         log.info("manifest.planned", new_rows=plan.new_rows, vanished=plan.vanished, generation=plan.generation)
     if plan.unplaced:
         log.warning("rerun.vanished", rows=plan.unplaced, because="the manifest names them no more")
-
-
-def _log_files(files: Sequence[ParquetFile]) -> None:
-    if skipped := sum(bool(file.skipped) for file in files):
-        log.warning("manifest.files_skipped", files=skipped, of=len(files), because="they are broken")
-    heavy = max(files, key=lambda file: file.heaviest_group, default=None)
-    if heavy is not None and heavy.heaviest_group > _HEAVY_GROUP:
-        log.warning(
-            "manifest.heavy_row_groups",
-            files=sum(file.heaviest_group > _HEAVY_GROUP for file in files),
-            heaviest=heavy.name,
-            megabytes=heavy.heaviest_group // 2**20,
-            effect="a resumed run decodes a row group from its beginning; write row groups of some hundred pictures",
-        )

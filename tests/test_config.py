@@ -51,7 +51,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("run", "output"): "out",
     ("run", "max_failure_share"): 0.1,
     ("run", "max_input_failure_share"): 0.1,
-    ("manifest", "path"): "x.jsonl",
+    ("manifest", "path"): ("x.jsonl", "s3://bucket/*.parquet"),
     ("manifest", "kind"): "listing",
     ("manifest", "image"): "url",
     ("manifest", "key"): "id",

@@ -42,7 +42,7 @@ def problems(tmp_path: Path, text: str | bytes = MINIMAL, *overrides: str) -> li
 
 def test_a_short_file_is_enough(tmp_path: Path) -> None:
     config = load(tmp_path)
-    assert (config.run.output, config.manifest.path, config.provider.dialect) == ("out", "pictures", "vllm")
+    assert (config.run.output, config.manifest.path, config.provider.dialect) == ("out", ("pictures",), "vllm")
     assert [(task.kind, task.folder) for task in config.tasks] == [("caption", "caption")]
     assert (config.limits.concurrency, config.limits.bytes_in_flight, config.retry.attempts) == (16, 256 * 2**20, 6)
 

@@ -95,11 +95,14 @@ class Pictures:
 
 
 def small_chunks(wanted: Sequence[Wanted], most: int) -> Iterator[list[Wanted]]:
-    """The same rows in lists worth a hop into a thread, of `most` bytes; a picture of unknown size goes alone."""
+    """The same rows in lists worth a hop into a thread, of `most` bytes.
+
+    A picture of unknown size goes alone, and so does one that is fetched from elsewhere.
+    """
     chunk: list[Wanted] = []
     size = 0
     for row, tasks in wanted:
-        more = most + 1 if row.size is None else row.size
+        more = most + 1 if row.size is None or row.url is not None else row.size
         if chunk and (len(chunk) == CHUNK or size + more > most):
             yield chunk
             chunk, size = [], 0

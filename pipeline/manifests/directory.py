@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import ManifestError
@@ -22,16 +22,17 @@ SUFFIXES = frozenset(
 class Directory:
     """All pictures below `root`, or those that `pattern` (relative to `root`) matches; hidden files are left out.
 
-    `avoid` is a folder whose content is never taken: the output, when it lies inside.
+    `avoid` is a folder whose content is never taken: the output, when it lies inside. `prefix` stands before every key.
     """
 
-    def __init__(self, name: str, root: Path, pattern: str | None, avoid: Path) -> None:
+    def __init__(self, name: str, root: Path, pattern: str | None, avoid: Path, *, prefix: str = "") -> None:
         self._name = name
         self._root = root
         self._pattern = pattern
         self._avoid = avoid.resolve()
+        self._prefix = prefix
         self._listing: list[tuple[str, int, int]] | None = None
-        self._parquet = False
+        self._endings: set[str] = set()
         self.ignored = 0
         """Files passed over because their suffix is no picture's; known once the folder was read."""
 
@@ -50,7 +51,7 @@ class Directory:
     def rows(self) -> Iterator[PlannedRow]:
         """Every picture, sorted by path."""
         for path, _, _ in self._entries():
-            yield PlannedRow(_readable(path), os.fsencode(path))
+            yield PlannedRow(self._prefix + _readable(path), os.fsencode(path))
 
     def columns(self) -> list[Column]:
         """A folder has no columns."""
@@ -63,9 +64,9 @@ class Directory:
             path = self._root / os.fsdecode(ref)
             yield ManifestRow(shard, ordinal, key, _readable(str(path)), str(path), file_size(path))
 
-    def holds_only_parquet(self) -> bool:
-        """Whether there is no picture, but some .parquet file. Raises ManifestError."""
-        return not self._entries() and self._parquet
+    def holds_only(self, endings: Sequence[str]) -> bool:
+        """Whether there is no picture, but some file whose name ends like this. Raises ManifestError."""
+        return not self._entries() and any(ending in self._endings for ending in endings)
 
     def _entries(self) -> list[tuple[str, int, int]]:
         if self._listing is None:
@@ -87,7 +88,8 @@ class Directory:
                     yield self._entry(path)
                 else:
                     self.ignored += 1
-                    self._parquet |= path.suffix == ".parquet"
+                    self._endings.add("".join(path.suffixes[-2:]).lower())
+                    self._endings.add(path.suffix.lower())
 
     def _matches(self) -> Iterator[tuple[str, int, int]]:
         for path in self._root.glob(self._pattern or ""):

@@ -1,8 +1,8 @@
 """A listing as a manifest: a record a row, a column with the picture's path, others to keep or to quote.
 
 JSON Lines, CSV, TSV, or text with one picture a line, each also packed. Paths are relative to the listing's folder;
-http and https addresses may stand in their place. The key is the column named by `manifest.key`, else the path as
-written, or the address without what signs it.
+addresses on the web or in object stores may stand in their place. The key is the column named by `manifest.key`, else
+the path as written, or the address without what signs it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,19 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ManifestRow
 from pipeline.manifests.columns import Columns, key_in, listed, number_in
 from pipeline.manifests.directory import file_size
+from pipeline.manifests.places import name_in_key, place_of
 from pipeline.manifests.records import Format, JsonLines, Lines, Record, Table, TextLines
 from pipeline.manifests.streams import PACKINGS, Source, Stream
 from pipeline.manifests.unit import Placed, PlannedRow
 from pipeline.storage.door import stat
-from pipeline.storage.urls import is_url, public_url
 
 IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "path", "image_path", "jpg", "png", "webp")
 """Column names taken for the picture's when none is configured, whatever their case."""
 
-FORMATS = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
-"""Ends of the names of listings; `.gz` or `.zst` may follow."""
-
-
-def is_listing(name: str) -> bool:
-    """Whether a file of this name is read as a listing."""
-    return _ending(name) in FORMATS
+ENDINGS = tuple(
+    f"{ending}{packing}" for packing in ("", ".gz", ".zst") for ending in (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
+)
+"""Ends of the names of listings."""
 
 
 class Listing:
@@ -110,22 +107,19 @@ class Listing:
             if self._key_of(record.values) != key:
                 raise self._changed()
             image = self._image_of(record.values)
+            found = place_of(image, self._name)
             columns = self._columns.taken(record.values, kept, place)
         except ItemError as error:
             return ManifestRow(shard, ordinal, key, place, problem=error)
-        if is_url(image):
-            return ManifestRow(shard, ordinal, key, public_url(image), columns=columns, url=image)
-        if "://" in self._name and not image.startswith("/"):
-            url = f"{self._name.rpartition('/')[0]}/{image}"
-            return ManifestRow(shard, ordinal, key, image, columns=columns, url=url)
-        path = Path(self._name).parent / image
-        return ManifestRow(shard, ordinal, key, image, str(path), file_size(path), columns)
+        if found.path is None:
+            return ManifestRow(shard, ordinal, key, name_in_key(image), columns=columns, url=found.url)
+        size = file_size(Path(found.path))
+        return ManifestRow(shard, ordinal, key, image, found.path, size, columns)
 
     def _key_of(self, record: Mapping[str, Any]) -> str:
         if self._key is not None:
             return key_in(record, self._key)
-        image = self._image_of(record)
-        return public_url(image) if is_url(image) else image
+        return name_in_key(self._image_of(record))
 
     def _image_of(self, record: Mapping[str, Any]) -> str:
         if self._image is None:
@@ -135,9 +129,6 @@ class Listing:
             raise ItemError("no_image", f"the column {self._image!r} is empty")
         if not isinstance(value, str):
             raise ItemError("bad_row", f"the column {self._image!r} holds no path")
-        if "://" in value and not is_url(value):
-            scheme = value.partition("://")[0][:20]
-            raise ItemError("bad_row", f"{scheme}:// is no address that a manifest may name; http and https are")
         return value
 
     def _find_image(self) -> str:

@@ -1,99 +1,130 @@
-"""From `manifest.path` to units: a folder, a glob over pictures, listings, tars, and globs or ranges over those."""
+"""From `manifest.path` and `manifest.kind` to units: folders of pictures, listings, Parquet files, tars."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final, Literal, get_args
 
 from pipeline.core.errors import ManifestError
-from pipeline.manifests.braces import expanded
 from pipeline.manifests.directory import Directory
-from pipeline.manifests.listing import FORMATS, Listing, is_listing
+from pipeline.manifests.files import (
+    below,
+    files_in,
+    names_in,
+    shared_folder,
+    split_glob,
+)
+from pipeline.manifests.listing import ENDINGS as LISTINGS
+from pipeline.manifests.listing import Listing
+from pipeline.manifests.parquet import ParquetFile
+from pipeline.manifests.parquet_family import Family
+from pipeline.manifests.prefix import Prefix
+from pipeline.manifests.skipping import Skipping
 from pipeline.manifests.unit import Unit
-from pipeline.manifests.webdataset import ENDINGS, TarShard, is_tar
+from pipeline.manifests.webdataset import ENDINGS as TARS
+from pipeline.manifests.webdataset import TarShard
+from pipeline.storage.urls import is_object_url, is_url
 
-KINDS = ((is_listing, Listing), (is_tar, TarShard))
-"""How to tell by its name what a file is read as; each makes a unit of one file."""
+Kind = Literal["directory", "listing", "parquet", "webdataset"]
+"""What a path is read as; the files of the last three are manifests themselves."""
+
+KIND_ENDINGS: Final[dict[Kind, tuple[str, ...]]] = {
+    "directory": (),
+    "listing": LISTINGS,
+    "parquet": (".parquet",),
+    "webdataset": TARS,
+}
+"""Ends of names by which a file is taken for one of a kind, in lower case."""
+_CONTAINERS: Final[tuple[Kind, ...]] = ("parquet", "webdataset")
+"""Kinds whose files do not lie in a folder of something else by chance."""
 
 
 def open_manifest(
-    path: str,
+    paths: Sequence[str],
     *,
+    kind: Kind | None = None,
     image: str | None = None,
     key: str | None = None,
     keep: tuple[str, ...] = (),
     context: tuple[str, ...] = (),
+    on_bad_file: Literal["error", "skip"] = "error",
     avoid: Path,
 ) -> list[Unit]:
-    """The units behind a manifest path; `avoid` is the output folder. Raises ManifestError with what to do."""
-    units: list[Unit] = []
-    names = [path] if Path(path).exists() else expanded(path)
-    for name in names:
-        files = _files(name)
-        if files is None:
-            root, pattern = _split(name)
-            units.append(_directory(name, root, pattern, image=image, key=key, columns=(*keep, *context), avoid=avoid))
-            continue
-        for file, label in files:
-            kind = next((kind for is_kind, kind in KINDS if is_kind(file)), None)
-            if kind is None:
-                raise ManifestError(
-                    f"manifest.path: {file} is neither a folder nor a file that this version reads: "
-                    f"{', '.join((*FORMATS, *ENDINGS))}."
-                )
-            # The files of a range are told apart by their whole names, since they may lie in different folders.
-            short = label if len(names) == 1 else file
-            units.append(kind(file, label=short, image=image, key=key, keep=keep, context=context))
-    return units
+    """The units behind manifest paths; `avoid` is the output folder. Raises ManifestError with what to do.
+
+    Without a `kind` the name tells it: by the end of a file's or a pattern's, everything else is a folder or a prefix.
+    What several paths name is taken once. Where there are several, files are told apart by their whole names, else by
+    what differs in them.
+    """
+    folders: dict[str, Unit] = {}
+    files: dict[str, tuple[Kind, str]] = {}
+    order: dict[str, None] = {}
+    for path in paths:
+        root = shared_folder(path)
+        for name in names_in(path):
+            read_as = kind or _kind_of(name)
+            if read_as == "directory":
+                # Of the folders of a brace range each has its own part of the name in its keys.
+                inside = below(split_glob(name)[0], root) if name != path else ""
+                prefix = f"{inside.rstrip('/')}/" if inside not in ("", ".") else ""
+                folders.setdefault(name, _folder(name, prefix, avoid, told=bool(kind)))
+                if image or key or keep or context:
+                    raise ManifestError(
+                        f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
+                        "manifest.key, manifest.keep and tasks.context need a listing, Parquet files or tars."
+                    )
+                order[name] = None
+                continue
+            for file in files_in(name, KIND_ENDINGS[read_as], avoid):
+                files.setdefault(file, (read_as, file if len(paths) > 1 else below(file, root)))
+                order[file] = None
+    family = Family([file for file, (read_as, _) in files.items() if read_as == "parquet"])
+
+    def opened(file: str) -> Unit:
+        read_as, label = files[file]
+        if read_as == "listing":
+            return Listing(file, label=label, image=image, key=key, keep=keep, context=context)
+        if read_as == "webdataset":
+            return TarShard(file, label=label, image=image, key=key, keep=keep, context=context)
+        return ParquetFile(file, label=label, image=image, key=key, keep=keep, context=context, family=family)
+
+    def guarded(file: str) -> Unit:
+        return Skipping(opened(file)) if on_bad_file == "skip" else opened(file)
+
+    return [folders[name] if name in folders else guarded(name) for name in order]
 
 
-def _files(name: str) -> list[tuple[str, str]] | None:
-    """The files that are manifests themselves, each with a short name to tell it by; None for pictures in folders."""
-    if "://" in name:
-        return [(name, name.rpartition("/")[2])]
-    root, pattern = _split(name)
-    parts = Path(pattern).parts if pattern else ()
-    if parts[-1:] == ("**",) or any("**" in part and part != "**" for part in parts):
+def _kind_of(name: str) -> Kind:
+    """What a path is by its name. Raises ManifestError for a file of no kind."""
+    found = next((kind for kind, endings in KIND_ENDINGS.items() if name.lower().endswith(endings)), None)
+    if is_url(name) and not is_object_url(name):
         raise ManifestError(
-            f"manifest.path: in {name}, ** must stand for whole folders and a file name must follow; write for example "
-            "**/*.jpg."
+            f"manifest.path: {name.partition('?')[0]}: a manifest is read from this machine or from an object store. "
+            "Download it first; what it lists may lie on the web."
         )
-    if pattern is None:
-        return [(str(root), root.name)] if root.is_file() else None
-    if not any(is_kind(pattern) for is_kind, _ in KINDS):
-        return None
-    files = sorted(root.glob(pattern))
-    if not files:
-        raise ManifestError(f"manifest.path: no file matches {name}.")
-    return [(str(file), file.relative_to(root).as_posix()) for file in files]
-
-
-def _directory(
-    name: str,
-    root: Path,
-    pattern: str | None,
-    *,
-    image: str | None,
-    key: str | None,
-    columns: tuple[str, ...],
-    avoid: Path,
-) -> Directory:
-    if not root.is_dir():
-        raise ManifestError(f"manifest.path: there is no file or folder {root} (here: {Path.cwd()}).")
-    if image or key or columns:
+    if not is_object_url(name) and Path(name).is_dir():
+        return "directory"
+    if found is None and not is_object_url(name) and Path(name).is_file():
+        endings = ", ".join(ending for kind in get_args(Kind) for ending in KIND_ENDINGS[kind])
         raise ManifestError(
-            f"manifest.path: {name} is a folder, which has no columns; manifest.image, manifest.key, manifest.keep and "
-            "tasks.context need a listing."
+            f"manifest.path: {name} is neither a folder nor a file that this version knows by its name: {endings}. If "
+            "it is one of these under another name, set manifest.kind."
         )
-    return Directory(name, root, pattern, avoid)
+    return found or "directory"
 
 
-def _split(path: str) -> tuple[Path, str | None]:
-    """The part before the first wildcard, and the pattern below it."""
-    parts = Path(path).parts
-    for index, part in enumerate(parts):
-        if any(letter in part for letter in "*?["):
-            # A folder that is really named so is meant as itself.
-            if Path(path).exists():
-                break
-            return Path(*parts[:index]), str(Path(*parts[index:]))
-    return Path(path), None
+def _folder(name: str, prefix: str, avoid: Path, *, told: bool) -> Unit:
+    folder, pattern = split_glob(name)
+    if is_object_url(name):
+        return Prefix(name, folder, pattern, prefix=prefix)
+    if not Path(folder).is_dir():
+        raise ManifestError(f"manifest.path: there is no file or folder {folder} (here: {Path.cwd()}).")
+    found = Directory(name, Path(folder), pattern or None, avoid, prefix=prefix)
+    for kind in _CONTAINERS:
+        if not told and not pattern and found.holds_only(KIND_ENDINGS[kind]):
+            raise ManifestError(
+                f"manifest.path: {name} holds no pictures, but files of the kind {kind}. Set manifest.kind = {kind!r} "
+                f"to read all of them, or name some: manifest.path = '{folder}/**/*{KIND_ENDINGS[kind][0]}'."
+            )
+    return found

@@ -19,7 +19,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
-import structlog
 
 from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, ManifestRow, Value
@@ -28,13 +27,11 @@ from pipeline.manifests.parquet_columns import Field, Picture, column_type, find
 from pipeline.manifests.parquet_cursor import Cursor
 from pipeline.manifests.parquet_family import Family
 from pipeline.manifests.parquet_picture import Embedded, name_of, picture_of
-from pipeline.manifests.parquet_source import BadFileError, ParquetSource, open_source
+from pipeline.manifests.parquet_source import ParquetSource, open_source
 from pipeline.manifests.parquet_values import plain, text_at, value_at
-from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.manifests.places import Place, name_in_key, place_of
+from pipeline.manifests.unit import BadFileError, Placed, PlannedRow
 from pipeline.storage.door import stat
-from pipeline.storage.urls import is_url, public_url
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class _Columns:
 class ParquetFile:
     """One file. `image` and `key` name columns; None means find it, or make keys of what the picture's column says.
 
-    `label` names the file in keys and messages. `skip`: a broken file has no rows, instead of ending the planning.
+    `label` names the file in keys and messages.
     """
 
     def __init__(
@@ -72,7 +69,6 @@ class ParquetFile:
         keep: tuple[str, ...],
         context: tuple[str, ...],
         family: Family,
-        skip: bool,
     ) -> None:
         self._path = path
         self._label = label
@@ -81,11 +77,7 @@ class ParquetFile:
         self._keep = keep
         self._context = context
         self._family = family
-        self._skip = skip
-        self._sound = not skip
         self._paths_are_keys: bool | None = None
-        self.skipped = ""
-        """Why the file is left out; known once its rows were read."""
         self.heaviest_group = 0
         """Bytes of pictures in the largest row group; known once its rows were read."""
 
@@ -100,8 +92,6 @@ class ParquetFile:
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every row, by its key; pictures are not read. One that cannot be used is planned too and fails later."""
-        if not self._is_sound():
-            return
         with open_source(self._path) as source:
             columns = self._columns(source)
             if self._paths_are_keys is None:
@@ -120,8 +110,6 @@ class ParquetFile:
 
         Their types are those of the file, so nothing but the footer is read.
         """
-        if self.skipped:
-            return []
         with open_source(self._path) as source:
             fields = self._columns(source).others
         found = [(name, fields[name].type) for name in self._keep if name in fields]
@@ -162,15 +150,16 @@ class ParquetFile:
                 raise ItemError("bad_row", f"the key column {self._key!r} holds no text or whole number")
             field = columns.picture.field
             found = picture_of(text_at(field.of(batch), index, field.name), field.name)
+            where = place_of(found, self._path) if isinstance(found, str) else Place()
             values = self._values(batch.slice(index, 1), columns, kept)
         except ItemError as error:
             return ManifestRow(shard, ordinal, key, place, problem=ItemError(error.kind, f"{place}: {error.message}"))
         if isinstance(found, Embedded):
             return ManifestRow(shard, ordinal, key, place, None, len(found.data), values, data=found.data)
-        if is_url(found):
-            return ManifestRow(shard, ordinal, key, public_url(found), columns=values, url=found)
-        path = Path(self._path).parent / found
-        return ManifestRow(shard, ordinal, key, found, str(path), file_size(path), values)
+        if where.path is None:
+            return ManifestRow(shard, ordinal, key, name_in_key(found), columns=values, url=where.url)
+        size = file_size(Path(where.path))
+        return ManifestRow(shard, ordinal, key, found, where.path, size, values)
 
     def _values(self, row: pa.RecordBatch, columns: _Columns, kept: list[Column]) -> dict[str, Value]:
         """Context and kept columns of one row; what this file lacks is null."""
@@ -212,23 +201,6 @@ class ParquetFile:
                 "quoted; take it out of manifest.keep and tasks.context."
             )
         return _Columns(picture, key, others)
-
-    def _is_sound(self) -> bool:
-        """Whether what planning reads can be read; a broken file that is to be left out is told once."""
-        if self._sound or self.skipped:
-            return not self.skipped
-        try:
-            with open_source(self._path) as source:
-                leaves = self._columns(source).naming
-                for group in range(source.groups):
-                    for _ in source.batches(group, leaves):
-                        pass  # decoded, that is all
-        except BadFileError as error:
-            self.skipped = str(error)
-            log.warning("manifest.file_skipped", file=self._path, because=self.skipped)
-            return False
-        self._sound = True
-        return True
 
     def _are_distinct(self, source: ParquetSource, columns: _Columns) -> bool:
         """Whether the paths beside embedded pictures tell them apart. 8 bytes a row, and a table of them."""

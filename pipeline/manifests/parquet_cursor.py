@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipeline.manifests.parquet_source import BadFileError, ParquetSource, release_memory
+from pipeline.manifests.parquet_source import ParquetSource, release_memory
+from pipeline.manifests.unit import BadFileError
 
 
 class Cursor:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pyarrow.types as kinds
 
 from pipeline.manifests.parquet_columns import find_field
-from pipeline.manifests.parquet_source import BadFileError, open_source
+from pipeline.manifests.parquet_source import open_source
+from pipeline.manifests.unit import BadFileError
 
 
 class Family:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from pipeline.core.errors import ItemError
 from pipeline.manifests.parquet_columns import Picture
+from pipeline.manifests.places import name_in_key
 from pipeline.storage.local import MAX_SOURCE_BYTES
-from pipeline.storage.urls import is_url, public_url
 
 
 class Embedded(NamedTuple):
@@ -25,8 +25,7 @@ def name_of(value: object, picture: Picture) -> str | None:
     names = [item.get("path") if isinstance(item, dict) else item for item in items if item is not None]
     if picture.form == "bytes" or len(names) != 1 or not names[0]:
         return None
-    name = str(names[0])
-    return public_url(name) if "://" in name else name
+    return name_in_key(str(names[0]))
 
 
 def picture_of(value: object, column: str) -> Embedded | str:
@@ -44,8 +43,4 @@ def picture_of(value: object, column: str) -> Embedded | str:
         if len(item) > MAX_SOURCE_BYTES:
             raise ItemError("too_large", f"the picture has {len(item):,} bytes; the limit is {MAX_SOURCE_BYTES:,}")
         return Embedded(item)
-    text = str(item)
-    if "://" in text and not is_url(text):
-        scheme = text.partition("://")[0][:20]
-        raise ItemError("bad_row", f"{scheme}:// is no address that a manifest may name; http and https are")
-    return text
+    return str(item)

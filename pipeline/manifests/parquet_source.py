@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import ManifestError
+from pipeline.manifests.streams import Watched
+from pipeline.manifests.unit import BadFileError
 from pipeline.storage.door import opened, stat
 from pipeline.storage.local import reason
 
@@ -29,42 +31,10 @@ _SMALLEST: Final = 12
 """Bytes: the magic number twice and the length of a footer."""
 
 
-class BadFileError(ManifestError):
-    """The content is broken: no later run reads it better. What merely cannot be read now is a plain ManifestError."""
-
-
-class _Watched:
-    """A file that remembers why reading failed: Arrow reports broken content as an OSError, too."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.trouble: OSError | None = None
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return self._file.read(size)
-        except OSError as error:
-            self.trouble = error
-            raise
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
-
-
 class ParquetSource:
     """An open file. `schema` is Arrow's, `starts` the number of each row group's first row."""
 
-    def __init__(self, name: str, size: int, watched: _Watched) -> None:
+    def __init__(self, name: str, size: int, watched: Watched) -> None:
         self._name = name
         self._size = size
         self._watched = watched
@@ -196,7 +166,7 @@ def open_source(name: str) -> Iterator[ParquetSource]:
     """The file behind a name, closed in the end. Raises BadFileError, ManifestError."""
     size = stat(name).size
     with opened(name) as file:
-        yield ParquetSource(name, size, _Watched(file))
+        yield ParquetSource(name, size, Watched(file))
 
 
 def release_memory() -> None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from pipeline.core.errors import ManifestError
 from pipeline.manifests.streams import Stream
+from pipeline.manifests.unit import BadFileError
 
 LONGEST_LINE = 16 * 2**20
 """Bytes of a line, and of a CSV record of many lines. One that is longer is no row; the next line goes on."""
@@ -47,7 +47,7 @@ class Format(Protocol):
     """How lines are read as records."""
 
     def records(self, lines: Lines) -> Iterator[Record]:
-        """The records from the present place on. Raises ManifestError when the file as a whole cannot be read."""
+        """The records from the present place on. Raises BadFileError when the file as a whole cannot be read."""
         ...
 
 
@@ -85,7 +85,7 @@ class Lines:
         self._number += 1
         if offset == 0:
             if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                raise ManifestError(f"{self.name} is UTF-16 text; save it as UTF-8.")
+                raise BadFileError(f"{self.name} is UTF-16 text; save it as UTF-8.")
             text = text.removeprefix(_MARK)
         if len(text) >= LONGEST_LINE and not text.endswith(b"\n"):
             text = None
@@ -134,7 +134,7 @@ class Table:
         self._header: list[str] | None = None
 
     def records(self, lines: Lines) -> Iterator[Record]:
-        """Every record but the header. Raises ManifestError for a header that cannot be used."""
+        """Every record but the header. Raises BadFileError for a header that cannot be used."""
         if self._header is None:
             with closing(Stream(lines.name)) as stream:
                 self._header = self._read_header(Lines(stream))
@@ -182,7 +182,7 @@ class Table:
         if repeated:
             problem = f"names a column more than once: {', '.join(repeated)}"
         if problem:
-            raise ManifestError(f"{lines.name}:1 {problem}.")
+            raise BadFileError(f"{lines.name}:1 {problem}.")
         return header
 
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pipeline.core.errors import ManifestError
 from pipeline.manifests.streams import Stream
 from pipeline.manifests.tar import Member, members
+from pipeline.manifests.unit import BadFileError
 
 MOST_FIELDS = 1000
 """Members of one sample; more is no sample but a tar without dots in its names' right places."""
@@ -47,7 +47,7 @@ class Samples:
         """Members so far that belong to no sample: their names have no field."""
 
     def since(self, start: int) -> Iterator[Sample]:
-        """The samples from the one whose first header is here. Raises ManifestError."""
+        """The samples from the one whose first header is here. Raises BadFileError."""
         sample: Sample | None = None
         for member in members(self._stream, start, self._length):
             found = _SPLIT.fullmatch(member.name)
@@ -61,7 +61,7 @@ class Samples:
             if sample is None:
                 sample = Sample(key, member.start)
             if len(sample.fields) == MOST_FIELDS:
-                raise ManifestError(
+                raise BadFileError(
                     f"{self._stream.name}: more than {MOST_FIELDS:,} members belong to one key, {key!r}."
                 )
             sample.fields[name] = member
@@ -74,7 +74,7 @@ class Samples:
         self._stream.go_to(member.offset)
         content = self._stream.read(member.size)
         if len(content) < member.size:
-            raise ManifestError(
+            raise BadFileError(
                 f"Cannot read {self._stream.name}: it ends inside {readable(member.name)!r}: the tar is cut off."
             )
         return content
@@ -96,7 +96,7 @@ class Walk:
         return self._stream.packed
 
     def at(self, start: int) -> Sample | None:
-        """The sample that begins here, None when none does. Raises ManifestError."""
+        """The sample that begins here, None when none does. Raises BadFileError."""
         # A plain tar is entered anywhere; in a packed one the headers between are walked over.
         if start <= self._last or self._last < 0 or (start != self._end and not self.packed):
             self._following = self._samples.since(start)

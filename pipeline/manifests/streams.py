@@ -15,6 +15,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from pipeline.core.errors import ManifestError
+from pipeline.manifests.unit import BadFileError
 from pipeline.storage.door import opened
 
 PACKINGS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
@@ -28,8 +29,41 @@ def packing_of(name: str) -> str | None:
     return next((packing for ending, packing in PACKINGS.items() if name.lower().endswith(ending)), None)
 
 
+class Watched:
+    """A file that remembers why reading failed: Arrow reports broken content as an OSError, too."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.trouble: OSError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, or all. Raises OSError."""
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.trouble = error
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The present place."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was let go."""
+        return self._file.closed
+
+
 class Stream:
-    """A file's content from `offset` on, unpacked. Reading it raises ManifestError with one clear line."""
+    """A file's content from `offset` on, unpacked. Reading it raises ManifestError or BadFileError, one clear line."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -88,17 +122,20 @@ class Stream:
         file = opened(self.name)
         # A unit lives as long as its run and is never told of the end.
         self._closing = weakref.finalize(self, file.close)
+        self._watched = Watched(file)
         self._file: BinaryIO | io.BufferedReader = file
         if self._packing is not None:
-            self._file = io.BufferedReader(_Unpacked(file, self._packing), _PIECE)
+            self._file = io.BufferedReader(_Unpacked(self._watched, self._packing), _PIECE)
 
     def _broken(self, error: OSError | pa.ArrowException) -> ManifestError:
-        lines = str(getattr(error, "strerror", None) or error).splitlines()
-        return ManifestError(f"Cannot read {self.name}: {lines[0] if lines else type(error).__name__}.")
+        trouble = self._watched.trouble if self.packed else error
+        lines = str(getattr(trouble, "strerror", None) or trouble or error).splitlines()
+        said = f"{self.name}: {lines[0] if lines else type(error).__name__}."
+        return ManifestError(f"Cannot read {said}") if trouble else BadFileError(f"Cannot unpack {said}")
 
 
 class _Unpacked(io.RawIOBase):
-    def __init__(self, file: BinaryIO, packing: str) -> None:
+    def __init__(self, file: Watched, packing: str) -> None:
         self._stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), packing)
 
     def readable(self) -> bool:

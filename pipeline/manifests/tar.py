@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.core.errors import ManifestError
 from pipeline.manifests.streams import Stream
+from pipeline.manifests.unit import BadFileError
 
 BLOCK = 512
 LONGEST_EXTENSION = 2**20
@@ -45,7 +45,7 @@ def members(stream: Stream, start: int, length: int | None) -> Iterator[Member]:
     """Files, links and devices from the header at `start` on; folders and volume labels are left out.
 
     The reader of a member may read its content before it asks for the next. `length` is the file's where it is known.
-    An archive that was appended to another is read on with, as by `tar -i`. Raises ManifestError for what is no tar.
+    An archive that was appended to another is read on with, as by `tar -i`. Raises BadFileError for what is no tar.
     """
     reader = _Headers(stream, length)
     at = start
@@ -55,7 +55,7 @@ def members(stream: Stream, start: int, length: int | None) -> Iterator[Member]:
             yield member
         at = member.end
     if start == 0 and not stream.offset:
-        raise ManifestError(f"{stream.name} is empty, which is no tar.")
+        raise BadFileError(f"{stream.name} is empty, which is no tar.")
 
 
 class _Extended:
@@ -177,15 +177,15 @@ class _Headers:
             offset += BLOCK
         return offset
 
-    def _cut(self, name: bytes, size: int, left: int) -> ManifestError:
+    def _cut(self, name: bytes, size: int, left: int) -> BadFileError:
         shown = name[:200].decode("utf-8", "backslashreplace")
-        return ManifestError(
+        return BadFileError(
             f"Cannot read {self._stream.name}: {shown!r} claims {size:,} bytes where {max(left, 0):,} are left: the "
             "tar is cut off or damaged."
         )
 
-    def _error(self, at: int, what: str) -> ManifestError:
-        return ManifestError(f"Cannot read {self._stream.name}: at byte {at:,} stands {what}.")
+    def _error(self, at: int, what: str) -> BadFileError:
+        return BadFileError(f"Cannot read {self._stream.name}: at byte {at:,} stands {what}.")
 
 
 def _name(block: bytes) -> bytes:

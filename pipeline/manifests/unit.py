@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from pipeline.core.errors import ManifestError
 from pipeline.core.types import Column, ManifestRow
+
+
+class BadFileError(ManifestError):
+    """The content is broken: no later run reads it better. What merely cannot be read now is a plain ManifestError."""
 
 
 class PlannedRow(NamedTuple):
@@ -24,7 +29,7 @@ class Placed(NamedTuple):
 
 
 class Unit(Protocol):
-    """A source that is planned as a whole: one listing file, or one folder."""
+    """A source that is planned as a whole: one folder, or one file of rows."""
 
     @property
     def name(self) -> str:

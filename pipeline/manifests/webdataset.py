@@ -23,6 +23,7 @@ from pipeline.storage.door import stat
 from pipeline.storage.local import MAX_SOURCE_BYTES
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.zst")
+"""Ends of the names of tars."""
 
 PICTURES = frozenset(("jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp", "ppm", "avif"))
 """Fields taken for the picture when none is named."""
@@ -34,11 +35,6 @@ _NUMBERS = frozenset(("cls", "cls2", "class", "count", "index", "inx", "id"))
 _OBJECTS = ("json", "jsn")
 _LONGEST_TEXT = 2**20
 _MOST_NAMES = 100
-
-
-def is_tar(name: str) -> bool:
-    """Whether a file of this name is read as a WebDataset shard."""
-    return name.lower().endswith(ENDINGS)
 
 
 class TarShard:

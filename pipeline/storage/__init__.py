@@ -1,1 +1,1 @@
-"""One door to bytes: local files and the HTTP transport."""
+"""One door to bytes: local files, the web, object stores, and the HTTP transport."""

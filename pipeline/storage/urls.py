@@ -38,19 +38,31 @@ _HAS_HOST = re.compile(r"\s*(https?:|.*[/\\]{2})", re.IGNORECASE | re.DOTALL)
 _READ = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://([^/?#]*))?([^#]*)", re.DOTALL)
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:%\s]+))(?::([0-9]*))?")
 _NAME = re.compile(r"(?=.{1,254}\Z)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+_IN_STORE = re.compile(r"(s3|gs|az|abfss?)://", re.IGNORECASE)
+_PASSWORD = re.compile(r"\A((?:s3|gs|az)://)[^/]*@", re.IGNORECASE)
+"""In abfs:// what stands before the @ is the container."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_url(text: str) -> bool:
-    """Whether this is meant as an http or https address, not as a path."""
-    return text[:8].lower().startswith(("http://", "https://"))
+    """Whether this is meant as an address on the web or in an object store, not as a path."""
+    return text[:8].lower().startswith(("http://", "https://")) or is_object_url(text)
+
+
+def is_object_url(text: str) -> bool:
+    """Whether this is meant as an address in an object store."""
+    return bool(_IN_STORE.match(text))
 
 
 def public_url(url: str) -> str:
     """The address for keys, rows and logs: without user name and password, fragment and signing parameters.
 
-    Nothing else is changed, so that it names the same picture whenever it was signed. Any text may be given.
+    Nothing else is changed, so that it names the same picture whenever it was signed. Any text may be given. The name
+    of an object has no fragment: what may stand in an address in an object store are signing parameters by mistake.
     """
+    if is_object_url(url):
+        name, mark, query = url.partition("?")
+        return _PASSWORD.sub(r"\1", name) + _public_query(mark + query)
     parts: tuple[str, str, str, str] = _SHOWN.findall(url)[0]  # one match, since every part may be empty
     start, authority, path, query = parts
     if _HAS_HOST.match(start):

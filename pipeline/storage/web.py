@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -31,18 +31,15 @@ import httpx
 from pipeline import __version__
 from pipeline.core.errors import ItemError
 from pipeline.storage.addresses import CheckedResolver, Lookup, check_host
+from pipeline.storage.errand import ATTEMPTS, DEADLINE_S, FIRST_WAIT_S, Errand, PassingError, Reserve
 from pipeline.storage.http import CONNECT_S, AiohttpTransport
 from pipeline.storage.local import MAX_SOURCE_BYTES
 from pipeline.storage.retry_after import retry_after
 from pipeline.storage.robots import NAME, forbids
 from pipeline.storage.urls import named, public_url, read_url
-from pipeline.storage.web_errors import WHOLE, PassingError, failure, refused
+from pipeline.storage.web_errors import WHOLE, failure, refused
 
-DEADLINE_S: Final = 60.0
 PER_HOST: Final = 8
-ATTEMPTS: Final = 3
-FIRST_WAIT_S: Final = 0.5
-"""Before the second attempt up to so long, at random; doubled for each further one."""
 LONGEST_WAIT_S: Final = 30.0
 """A server that asks for more by Retry-After is tried again after this."""
 MAX_REDIRECTS: Final = 5
@@ -57,7 +54,6 @@ HEADERS: Final = {
 FIRST_RESERVE: Final = 2**20
 """Bytes asked for when an answer does not say its length."""
 
-Reserve = Callable[[int], Awaitable[None]]
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 
 
@@ -94,22 +90,6 @@ class _Answer:
     @property
     def location(self) -> str | None:
         return self.headers.get("location") if self.status in _REDIRECTS else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Errand:
-    """One address to be fetched, repeats and redirects included: until when, and who is asked for memory."""
-
-    clock: anyio.CancelScope
-    reserve: Reserve | None
-
-    async def hold(self, size: int) -> None:
-        """Wait until `size` bytes may be held. That wait is nobody's slowness, so the clock stands still."""
-        if self.reserve is None:
-            return
-        left, self.clock.deadline = self.clock.deadline - anyio.current_time(), math.inf
-        await self.reserve(size)
-        self.clock.deadline = anyio.current_time() + left
 
 
 class WebFetcher:
@@ -176,13 +156,13 @@ class WebFetcher:
 
     async def _in_time(self, method: str, url: str, reserve: Reserve | None = None) -> tuple[_Answer, bool]:
         with anyio.CancelScope(deadline=anyio.current_time() + self._deadline_s) as clock:
-            return await self._followed(method, url, _Errand(clock, reserve))
+            return await self._followed(method, url, Errand(clock, reserve))
         raise ItemError(
             "fetch_timeout",
             f"no whole answer from {named(url)} within {self._deadline_s:g} s, repeats and redirects included",
         )
 
-    async def _followed(self, method: str, url: str, errand: _Errand) -> tuple[_Answer, bool]:
+    async def _followed(self, method: str, url: str, errand: Errand) -> tuple[_Answer, bool]:
         at, redirected = read_url(url), False
         for _ in range(MAX_REDIRECTS + 1):
             try:
@@ -197,7 +177,7 @@ class WebFetcher:
             "fetch_failed", f"{named(url)} redirects more than {MAX_REDIRECTS} times; list the address it ends at"
         )
 
-    async def _answer(self, method: str, url: httpx.URL, errand: _Errand) -> _Answer:
+    async def _answer(self, method: str, url: httpx.URL, errand: Errand) -> _Answer:
         async with self._turns.turn(_host(url), errand.clock):
             for failed in itertools.count(1):
                 outcome = await self._tried(method, url, errand)
@@ -216,7 +196,7 @@ class WebFetcher:
         asked = retry_after(outcome.headers) if isinstance(outcome, _Answer) else None
         return max(jittered, min(asked or 0.0, LONGEST_WAIT_S))
 
-    async def _tried(self, method: str, url: httpx.URL, errand: _Errand) -> _Answer | PassingError:
+    async def _tried(self, method: str, url: httpx.URL, errand: Errand) -> _Answer | PassingError:
         shown = named(str(url))
         try:
             check_host(_host(url), allow_private=self._allow_private)
@@ -235,7 +215,7 @@ class WebFetcher:
                 return outcome
             raise outcome from None
 
-    async def _read(self, response: httpx.Response, errand: _Errand) -> bytes:
+    async def _read(self, response: httpx.Response, errand: Errand) -> bytes:
         too_large = ItemError("too_large", f"it has more than {self._max_bytes:,} bytes, the limit for a picture", 200)
         length = response.headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max_bytes:

@@ -14,6 +14,7 @@ import aiohttp
 import httpx
 
 from pipeline.core.errors import ItemError
+from pipeline.storage.errand import PassingError
 from pipeline.storage.http import CONNECT_S
 from pipeline.storage.local import reason
 
@@ -22,10 +23,6 @@ WHOLE: Final = {200, 203}
 
 _REFUSED: Final = {401, 403, 451}
 _GONE: Final = {404, 410}
-
-
-class PassingError(ItemError):
-    """An attempt failed in a way that the next one may not."""
 
 
 def refused(status: int, shown: str) -> ItemError:

@@ -15,7 +15,7 @@ from tests.support.fake_server import FakeServer
 from tests.support.pictures import picture
 
 NewJob = Callable[..., Job]
-HEAVY = {"aiohttp", "anyio", "httpx", "numpy", "orjson", "PIL", "pyarrow", "pydantic", "rich", "structlog"}
+HEAVY = {"aiohttp", "anyio", "httpx", "numpy", "obstore", "orjson", "PIL", "pyarrow", "pydantic", "rich", "structlog"}
 
 
 def command(*arguments: str, python: tuple[str, ...] = ()) -> Ended:

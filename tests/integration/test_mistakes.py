@@ -166,7 +166,7 @@ def test_bad_rows_of_a_listing_fail_alone_under_their_own_names(new_job: NewJob,
         "listing.jsonl:2": "bad_row",
         "listing.jsonl:3": "no_image",
         "missing.jpg": "not_found",
-        "listing.jsonl:5": "bad_row",
+        "ftp://example.org/cat.jpg": "bad_row",
         "listing.jsonl:6": "bad_row",
         "listing.jsonl:7": "bad_row",
     }
@@ -187,7 +187,12 @@ def test_a_column_that_is_not_there(new_job: NewJob) -> None:
 
 
 def test_columns_asked_of_a_folder(new_job: NewJob) -> None:
-    told(new_job(1, manifest_={"keep": ["licence"]}).run(), 2, "is a folder, which has no columns", "manifest.keep")
+    told(
+        new_job(1, manifest_={"keep": ["licence"]}).run(),
+        2,
+        "is a folder of pictures, which has no columns",
+        "manifest.keep",
+    )
 
 
 def test_a_kept_column_never_hides_an_answer(new_job: NewJob) -> None:

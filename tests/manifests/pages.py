@@ -37,7 +37,7 @@ def listing(path: Path, *records: object) -> Path:
 
 
 def opened(path: Path | str, *, avoid: Path = Path("/nowhere"), **options: Any) -> list[Unit]:
-    return open_manifest(str(path), avoid=avoid, **options)
+    return open_manifest([str(path)], avoid=avoid, **options)
 
 
 def only(path: Path | str, **options: Any) -> Unit:

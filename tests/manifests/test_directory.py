@@ -145,11 +145,11 @@ def test_what_is_no_manifest_is_refused_with_a_way_out(tmp_path: Path) -> None:
     for path, message in (
         ("gone", r"there is no file or folder .*gone \(here: "),
         ("gone/*.jpg", r"there is no file or folder .*gone"),
-        ("table.xls", r"table\.xls is neither a folder nor a file that this version reads: .jsonl"),
+        ("table.xls", r"table\.xls is neither a folder nor a file that this version knows by its name: .jsonl"),
         ("*.jsonl", "no file matches"),
     ):
         with pytest.raises(ManifestError, match=message):
             opened(tmp_path / path)
     for option in ({"image": "a"}, {"key": "a"}, {"keep": ("a",)}, {"context": ("a",)}):
-        with pytest.raises(ManifestError, match="is a folder, which has no columns"):
+        with pytest.raises(ManifestError, match="is a folder of pictures, which has no columns"):
             opened(tmp_path, **option)

@@ -32,16 +32,14 @@ def test_paths_are_keys_and_lie_beside_the_listing(tmp_path: Path, path: Path) -
 
 def test_addresses_stand_for_pictures_and_their_signatures_are_no_part_of_a_key(path: Path) -> None:
     signed = "https://host/a.jpg?w=3&X-Amz-Signature=secret"
-    listing(
-        path, {"image": signed, "id": 7}, {"image": "HTTP://me:password@host/b.jpg#part"}, {"image": "file:///c.jpg"}
-    )
+    listing(path, {"image": signed, "id": 7}, {"image": "HTTP://me:password@host/b.jpg#part"}, {"image": "hf://c.jpg"})
     rows = scanned(only(path))
     assert [(row.key, row.uri, row.url, row.path, row.size) for row in rows[:2]] == [
         ("https://host/a.jpg?w=3", "https://host/a.jpg?w=3", signed, None, None),
         ("HTTP://host/b.jpg", "HTTP://host/b.jpg", "HTTP://me:password@host/b.jpg#part", None, None),
     ]
     assert rows[2].problem is not None
-    assert rows[2].problem.message == "file:// is no address that a manifest may name; http and https are"
+    assert rows[2].problem.message == f"hf:// is no {ADDRESS}"
     assert next(row.key for row in scanned(only(path, key="id"))) == "7"
     assert "secret" not in repr(keys(only(path)))
 
@@ -59,6 +57,9 @@ def problems(path: Path, **options: Any) -> list[tuple[str, str | None, str | No
     ]
 
 
+ADDRESS = "address that a manifest may name; http, https, s3, gs, az and abfss are"
+
+
 def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
     listing(
         path,
@@ -70,7 +71,7 @@ def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
         {"image": None},
         {"image": ""},
         {"image": 7},
-        {"image": "s3://bucket/x.jpg?token=secret"},
+        {"image": "ftp://host/x.jpg?token=secret"},
         b"\xff\xfe",
     )
     assert problems(path) == [
@@ -82,7 +83,7 @@ def test_a_line_that_cannot_be_used_is_a_row_that_says_why(path: Path) -> None:
         ("train.jsonl:6", "no_image", "the column 'image' is empty"),
         ("train.jsonl:7", "no_image", "the column 'image' is empty"),
         ("train.jsonl:8", "bad_row", "the column 'image' holds no path"),
-        ("train.jsonl:9", "bad_row", "s3:// is no address that a manifest may name; http and https are"),
+        ("ftp://host/x.jpg", "bad_row", f"ftp:// is no {ADDRESS}"),
         ("train.jsonl:10", "bad_row", "train.jsonl:10 is not a JSON object"),
     ]
 

@@ -152,7 +152,7 @@ def test_a_broken_packing_is_one_clear_line(tmp_path: Path) -> None:
     for name, damaged in (("cut", content[:-20]), ("no", b"{}" * 100)):
         path = tmp_path / f"{name}.jsonl.gz"
         path.write_bytes(damaged)
-        with pytest.raises(ManifestError, match=r"^Cannot read [^\n]+$"):
+        with pytest.raises(ManifestError, match=r"^Cannot unpack [^\n]+$"):
             keys(only(path))
 
 

@@ -18,6 +18,7 @@ from pipeline.core.errors import ManifestError
 from pipeline.manifests.directory import Directory
 from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.parquet_source import open_source
+from pipeline.manifests.skipping import Skipping
 from pipeline.manifests.unit import Placed
 from tests.manifests.pages import keys, listing, only, opened, touch
 from tests.manifests.tables import parquet
@@ -35,11 +36,9 @@ def test_brace_ranges_are_expanded(tmp_path: Path) -> None:
     units = opened(tmp_path / "d/part-{00000..00011}.parquet", key="url")
     assert [key for unit in units for key in keys(unit)] == [str(number) for number in range(12)]
     assert names(tmp_path / "d/part-0000{8..9}.parquet") == ["part-00008.parquet", "part-00009.parquet"]
-    with pytest.raises(ManifestError, match=r"there is no file .*part-00012\.parquet"):
+    with pytest.raises(ManifestError, match=r"there is no file or folder .*part-00012\.parquet"):
         opened(tmp_path / "d/part-{00010..00012}.parquet")
-    with pytest.raises(ManifestError, match=r"the range \{3\.\.1\} in .* runs backwards"):
-        opened(tmp_path / "d/part-{3..1}.parquet")
-    with pytest.raises(ManifestError, match=r"means more than 1,000,000 files"):
+    with pytest.raises(ManifestError, match=r"stands for 10,000,000 names; at most 1,000,000 are read"):
         opened(tmp_path / "d/part-{0..9999999}.parquet")
 
 
@@ -56,7 +55,7 @@ def test_a_folder_of_parquet_files_is_not_taken_for_an_empty_one(tmp_path: Path)
     parquet(tmp_path / "set/data/train-00000-of-00001.parquet", {"jpg": [b"J"]})
     parquet(tmp_path / "set/.cache/x.parquet", {"jpg": [b"J"]})
     touch(tmp_path, "set/README.md")
-    with pytest.raises(ManifestError, match=r"holds no pictures, but Parquet files. Set manifest.kind = 'parquet'"):
+    with pytest.raises(ManifestError, match=r"but files of the kind parquet\. Set manifest\.kind = 'parquet' to"):
         opened(tmp_path / "set")
     assert names(tmp_path / "set", kind="parquet") == ["train-00000-of-00001.parquet"]
     touch(tmp_path, "set/a.jpg")
@@ -65,10 +64,10 @@ def test_a_folder_of_parquet_files_is_not_taken_for_an_empty_one(tmp_path: Path)
 
 def test_the_kind_is_what_a_person_says(tmp_path: Path) -> None:
     parquet(tmp_path / "one.bin", {"url": ["a"]})
-    with pytest.raises(ManifestError, match=r"is no folder, no \.jsonl listing and no \.parquet file; if it is"):
+    with pytest.raises(ManifestError, match=r"neither a folder nor a file .* \.parquet, .* set manifest\.kind"):
         opened(tmp_path / "one.bin")
     assert keys(only(tmp_path / "one.bin", kind="parquet")) == ["a"]
-    assert keys(only(listing(tmp_path / "list.txt", {"image": "b"}), kind="listing")) == ["b"]
+    assert keys(only(listing(tmp_path / "list.dat", {"image": "b"}), kind="listing")) == ["b"]
     assert isinstance(only(tmp_path, kind="directory"), Directory)
     with pytest.raises(ManifestError, match=r"no file matches"):
         opened(tmp_path / "*.parquet")
@@ -148,7 +147,7 @@ def test_a_broken_file_is_one_line_or_left_out(tmp_path: Path, damage: str) -> N
     units = opened(tmp_path / "*.parquet", keep=("n",), on_bad_file="skip")
     for _ in range(2):  # planning reads twice
         assert [key for unit in units for key in keys(unit)] == ["first", "last"]
-    assert [bool(unit.skipped) for unit in units if isinstance(unit, ParquetFile)] == [False, True, False]
+    assert [bool(unit.because) for unit in units if isinstance(unit, Skipping)] == [False, True, False]
     assert units[1].columns() == []
 
 
@@ -178,8 +177,7 @@ def test_a_disk_that_fails_does_not_make_a_file_a_broken_one(
     unit = only(path, on_bad_file=policy)
     with pytest.raises(ManifestError, match=r"^Cannot read .*a\.parquet: Input/output error\.$"):
         keys(unit)
-    assert isinstance(unit, ParquetFile)
-    assert not unit.skipped
+    assert not isinstance(unit, Skipping) or not unit.because
 
 
 def test_the_weight_of_a_row_group_is_known(tmp_path: Path) -> None:

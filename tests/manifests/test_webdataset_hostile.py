@@ -136,7 +136,7 @@ def test_a_broken_packing_is_one_clear_line(tmp_path: Path, damage: str) -> None
     if damage == "flipped":
         content[len(content) // 2] ^= 0xFF
     path.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
-    with pytest.raises(ManifestError, match=r"Cannot read .*x\.tar\.gz: [^\n]+$"):
+    with pytest.raises(ManifestError, match=r"Cannot unpack .*x\.tar\.gz: [^\n]+$"):
         scanned(only(path))
 
 

@@ -11,8 +11,24 @@ import pytest
 from tests.support.fake_server import FakeServer
 from tests.support.llama import Llama
 from tests.support.llmock import LLMock
+from tests.support.moto_store import MotoStore, moto_endpoint
 
-__all__ = ["fake_server", "llama_server", "llmock_server"]
+__all__ = ["bucket", "fake_server", "llama_server", "llmock_server", "s3_endpoint"]
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 server (moto) that lasts for the session."""
+    yield from moto_endpoint()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> MotoStore:
+    """A new bucket, and an environment that leads to it."""
+    store = MotoStore(s3_endpoint)
+    for name, value in store.env.items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    return store
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Which files a manifest path means: one, all of a folder, or those of a glob or a brace range, here or in a store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.core.errors import ManifestError
+from pipeline.manifests.braces import expanded
+from pipeline.storage.door import listed
+from pipeline.storage.object_names import fixed_folder, is_glob
+from pipeline.storage.urls import is_object_url
+
+_SEVERAL = re.compile(r"[*?\[]|\{[^{}]*(?:\.\.|,)[^{}]*\}")
+
+
+def stands_for_several(path: str) -> bool:
+    """Whether it holds a wildcard or a brace range."""
+    return _SEVERAL.search(path) is not None
+
+
+def names_in(path: str) -> list[str]:
+    """The names that a path stands for: its brace ranges are written out, unless a file is really called so.
+
+    Raises ManifestError for a range of too many.
+    """
+    return [path] if not is_object_url(path) and Path(path).exists() else expanded(path)
+
+
+def shared_folder(path: str) -> str:
+    """The folder in which all that a path stands for lies: the folders before its first wildcard or brace.
+
+    Labels and keys are told from there on, so that they stay what they are whichever files match.
+    """
+    if is_object_url(path) or (stands_for_several(path) and not Path(path).exists()):
+        found = _SEVERAL.search(path)
+        before = path[: found.start()] if found else path
+        return before.rpartition("/")[0] or ("/" if before.startswith("/") else "")
+    return path if Path(path).is_dir() else str(Path(path).parent)
+
+
+def below(name: str, folder: str) -> str:
+    """A name without the folder that it lies in."""
+    if is_object_url(name):
+        return name.removeprefix(folder).lstrip("/")
+    return Path(name).relative_to(folder).as_posix()
+
+
+def split_glob(path: str) -> tuple[str, str]:
+    """The folder before the first wildcard, and the pattern below it: empty when there is none. Raises ManifestError.
+
+    A folder that is really called so is meant as itself.
+    """
+    if is_object_url(path):
+        folder = fixed_folder(path) + "/" if is_glob(path) else path.rstrip("/") + "/"
+        return folder, path.removeprefix(folder) if is_glob(path) else ""
+    parts = Path(path).parts
+    first = next((index for index, part in enumerate(parts) if is_glob(part)), len(parts))
+    if first == len(parts) or Path(path).exists():
+        return path, ""
+    if parts[-1] == "**" or any("**" in part and part != "**" for part in parts):
+        raise ManifestError(
+            f"manifest.path: in {path}, ** must stand for whole folders and a file name must follow; write for example "
+            "**/*.jpg."
+        )
+    return str(Path(*parts[:first])), str(Path(*parts[first:]))
+
+
+def files_in(name: str, endings: Sequence[str], avoid: Path) -> list[str]:
+    """The manifest files of this name, sorted: itself, a folder's with these endings, or what a glob matches.
+
+    What lies in the folder `avoid` is none. Raises ManifestError when there is none.
+    """
+    found = list(_in_store(name, endings) if is_object_url(name) else _here(name, endings, avoid))
+    if not found:
+        raise ManifestError(f"manifest.path: no file matches {name}.")
+    return found
+
+
+def _in_store(name: str, endings: Sequence[str]) -> Iterator[str]:
+    if not is_glob(name) and name.lower().endswith(tuple(endings)):
+        yield name
+        return
+    for found, _ in listed(name):
+        if is_glob(name) or found.lower().endswith(tuple(endings)):
+            yield found
+
+
+def _here(name: str, endings: Sequence[str], avoid: Path) -> Iterator[str]:
+    folder, pattern = split_glob(name)
+    root = Path(folder)
+    if not pattern and root.is_file():
+        yield name
+        return
+    if not root.exists():
+        raise ManifestError(f"manifest.path: there is no file or folder {root} (here: {Path.cwd()}).")
+    output = avoid.resolve()
+    for file in sorted(root.glob(pattern or "**/*")):
+        hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
+        wanted = bool(pattern) or file.name.lower().endswith(tuple(endings))
+        if wanted and not hidden and not file.is_dir() and output not in file.resolve().parents:
+            yield str(file)
