@@ -86,11 +86,29 @@ class FixedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One question: the fixed part, then this row's context (None without any), then its pictures in order."""
+    """One question: the fixed part, this row's context and question (None without any), and its pictures in order.
+
+    The row's question stands last. `image_first`: pictures go before everything that differs from task to task, so that
+    several questions about one picture share the longest beginning.
+    """
 
     fixed: FixedPrompt
     context: str | None
     images: tuple[PreparedImage | LinkedImage, ...]
+    question: str | None = None
+    image_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Why a question is asked once more: the unusable answer's kind (one of REPAIRABLE) and its text.
+
+    `number` counts the answers so far.
+    """
+
+    kind: str
+    text: str
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +141,8 @@ class Completion:
     served_model: str | None
     response_id: str | None
     usage: Usage
+    cost_usd: float | None = None
+    """What the server itself says that it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +205,8 @@ class Frame:
     next_try_at: float | None = None
     copy_of: RowId | None = None
     dedup_of: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Headers of an answer that say what its body may not: tokens found in a cache, a price."""
 
 
 @dataclass(frozen=True, slots=True)

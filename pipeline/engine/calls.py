@@ -15,7 +15,7 @@ import structlog
 
 from pipeline.core.errors import CallError, ItemError, ServerError
 from pipeline.core.ports import Pacer, Provider
-from pipeline.core.types import Facts, Life, Outcome, RowId
+from pipeline.core.types import Facts, Life, Outcome, Repair, RowId
 from pipeline.engine.breaker import Breaker, every_row_refused
 from pipeline.engine.events import Events
 from pipeline.engine.questions import Question
@@ -69,7 +69,7 @@ class Calls:
         pacer: Pacer,
         events: Events,
         shelve: Callable[[RowId, Life], None],
-        inline: Callable[[Question, int], Awaitable[Question]],
+        inline: Callable[[Question, Repair | None], Awaitable[Question]],
         policy: RetryPolicy,
         repairs: int,
         stop: Stop,
@@ -103,14 +103,14 @@ class Calls:
     async def _ask(self, question: Question, life: Life) -> tuple[Outcome | None, Life]:
         """The outcome, and where the question stands without one."""
         attempts = _Attempts(sent=life.spent.attempts, failed=life.failed)
-        repairs = 0
+        repair: Repair | None = None
         if not await self._pause(self._sleep_until, life.next_try_at or 0.0):
             return None, life
         while True:
-            if life.spent.answers != repairs:
-                repairs = life.spent.answers
+            if life.spent.answers != (repair.number if repair else 0):
+                repair = repair_after(life)
                 self._stats.repairs += 1
-                question = question.again(self._provider.render(question.prompt, repairs))
+                question = question.again(self._provider.render(question.prompt, repair))
             sent = attempts.sent
             attempt = await self._attempt(question, attempts, life)
             if attempt is None:
@@ -127,7 +127,7 @@ class Calls:
                         question.row, question.facts, tried.error, life, attempts.sent, attempts.failed, again_s
                     )
                 try:
-                    again = await self._again(question, tried.error, again_s, repairs)
+                    again = await self._again(question, tried.error, again_s, repair)
                 except ItemError as error:
                     return self._events.ended(question.row, question.facts, error, life, attempts.sent), life
                 if again is None:
@@ -150,12 +150,14 @@ class Calls:
         finally:
             self._pacer.release(question.row)
 
-    async def _again(self, question: Question, error: CallError, wait_s: float, repairs: int) -> Question | None:
+    async def _again(
+        self, question: Question, error: CallError, wait_s: float, repair: Repair | None
+    ) -> Question | None:
         """The question as it is asked next, once that may be; None when a drain came first. Raises ItemError."""
         if not _is_unfetched(question, error):
             return question if await self._pause(anyio.sleep, wait_s) else None
         with self._stop.waiting() as waiting:
-            question = await self._inline(question, repairs)
+            question = await self._inline(question, repair)
         return None if waiting.cancelled_caught else question
 
     def _withhold(self, question: Question, tried: _Tried, attempts: _Attempts) -> bool:
@@ -208,7 +210,7 @@ class Calls:
         self._stats.requests += 1
         self._stats.in_flight += 1
         try:
-            reply = await self._provider.send(question.body)
+            reply = await self._provider.send(question.body, question.route)
         except CallError as error:
             self._stats.in_vain += error.reached
             return _Tried(life, error)
@@ -228,7 +230,14 @@ class Calls:
         latency_ms = round((anyio.current_time() - started) * 1000)
         request_id = self._provider.request_id(reply)
         settled = self._events.answered(
-            question.row, question.facts, reply, life, attempts.sent, latency_ms, request_id
+            question.row,
+            question.facts,
+            reply,
+            life,
+            attempts.sent,
+            latency_ms,
+            request_id,
+            self._provider.notes(reply),
         )
         self._pacer.answered()
         if settled.outcome is None and settled.unusable is not None and settled.spent.answers == life.spent.answers:
@@ -272,6 +281,19 @@ class Calls:
         wait_s = backoff(attempts.failed, error.retry_after, self._random)
         log.debug("call.retry_scheduled", kind=error.kind, status=error.status, failed=attempts.failed, wait_s=wait_s)
         return wait_s
+
+
+def repair_after(life: Life) -> Repair | None:
+    """How a question is asked after the answers so far; None when it is asked for the first time.
+
+    Of a row that was moved to another shard only their number is known: it is asked anew, with more room.
+    """
+    if not life.spent.answers:
+        return None
+    unusable = life.unusable
+    if unusable is None:
+        return Repair("cut", "", life.spent.answers)
+    return Repair(unusable.problem.kind, unusable.envelope.raw_text or "", life.spent.answers)
 
 
 def _is_unfetched(question: Question, error: CallError) -> bool:

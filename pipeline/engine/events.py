@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
@@ -34,6 +34,7 @@ class Events:
         attempts: int,
         latency_ms: int,
         request_id: str | None,
+        notes: Mapping[str, str],
     ) -> Life:
         """An answer was received whole: where its question stands now."""
         frame = replace(
@@ -42,6 +43,7 @@ class Events:
             latency_ms=latency_ms,
             request_id=request_id,
             body=reply.body,
+            notes=notes,
         )
         self._journal(frame)
         return self._settler.settle(frame, life)

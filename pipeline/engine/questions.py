@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pipeline.core.errors import ItemError
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.ports import Hold, Task
-from pipeline.core.types import Facts, ManifestRow, Outcome, Prompt, RowId
+from pipeline.core.types import Facts, ManifestRow, Outcome, Prompt, Repair, RowId
 from pipeline.engine.followers import Followers
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Fetched
@@ -39,7 +39,8 @@ class Lease:
 class Question:
     """One task asked of one prepared picture.
 
-    `linked` is the row whose picture the body names by its address, in case the server cannot fetch it.
+    `linked` is the row whose picture the body names by its address, in case the server cannot fetch it. Questions of
+    one `route` are to meet the same cache.
     """
 
     row: RowId
@@ -48,6 +49,7 @@ class Question:
     body: bytes
     lease: Lease
     linked: ManifestRow | None = None
+    route: str | None = None
 
     def again(self, body: bytes) -> Question:
         """The same question in other words; what is rendered of its pictures themselves names no address."""
@@ -88,14 +90,14 @@ class Questions:
         """
         return [made for fetched in chunk for made in self._make(fetched, hold)]
 
-    def inlined(self, question: Question, fetched: Fetched, repairs: int) -> Question:
+    def inlined(self, question: Question, fetched: Fetched, repair: Repair | None) -> Question:
         """The same question with its picture in the body. Blocking; runs in a thread. Raises ItemError."""
         task = self._parts.tasks[question.row.task]
         if fetched.error is not None:
             raise fetched.error
         images = self._parts.preparer.prepare(fetched.source, task.contract)
         prompt = task.prompt(fetched.row.columns, images)
-        body = self._parts.provider.render(prompt, repairs)
+        body = self._parts.provider.render(prompt, repair)
         facts = _with_images(replace(question.facts, image_sha256=fetched.sha256), images)
         return replace(question, facts=facts, prompt=prompt, body=body, linked=None)
 

@@ -10,6 +10,8 @@ A body is built of four pieces, so that its beginning is the same for every row 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import httpx
@@ -18,7 +20,7 @@ import pybase64
 
 from pipeline.core.errors import CallError, ConfigError, ItemError
 from pipeline.core.pictures import LinkedImage, PreparedImage
-from pipeline.core.types import Completion, FixedPrompt, Prompt, Reply, Usage
+from pipeline.core.types import Completion, FixedPrompt, Prompt, Repair, Reply, Usage
 from pipeline.providers import errors
 from pipeline.providers.complaint import complaint, described, fit, without_key, without_signatures
 from pipeline.providers.dialects import Dialect
@@ -28,6 +30,7 @@ from pipeline.providers.wire import mended, parsed, quoted
 REQUEST_IDS: Final = ("x-request-id", "x-fireworks-request-id", "x-litellm-call-id", "cf-ray")
 """Headers that name an answer, most telling first (fireworks-ai 1.2.30, LiteLLM 1.109; 2026-11-22)."""
 
+NO_NOTES: Final[Mapping[str, str]] = MappingProxyType({})
 BROKEN_OFF: Final = frozenset({"error", "abort"})
 """Finish reasons of an answer that the server gave up (vLLM 0.33, Fireworks; 2026-11-22)."""
 
@@ -76,7 +79,7 @@ class ChatProvider:
         self._heads: dict[_Question, bytes] = {}
         self._tails: dict[tuple[_Question, int], bytes] = {}
 
-    def render(self, prompt: Prompt, repair: int = 0) -> bytes:
+    def render(self, prompt: Prompt, repair: Repair | None = None) -> bytes:
         """The request body; the same bytes for the same arguments.
 
         Each repair doubles the token limit, up to the dialect's, and takes the next seed; the head stays.
@@ -84,6 +87,7 @@ class ChatProvider:
         """
         self._check(prompt.images)
         fixed = prompt.fixed
+        number = repair.number if repair else 0
         question = _Question(
             fixed.model,
             fixed.system,
@@ -97,9 +101,9 @@ class ChatProvider:
         head = self._heads.get(question)
         if head is None:
             head = self._heads[question] = _head(fixed)
-        tail = self._tails.get((question, repair))
+        tail = self._tails.get((question, number))
         if tail is None:
-            tail = self._tails[question, repair] = self._tail(fixed, repair)
+            tail = self._tails[question, number] = self._tail(fixed, number)
         parts = [head]
         if prompt.context is not None:
             parts += (b',{"type":"text","text":', quoted(prompt.context), b"}")
@@ -136,7 +140,7 @@ class ChatProvider:
             fields["response_format"] = {"type": "json_schema", "json_schema": schema}
         return b"]}]," + orjson.dumps({**fields, **self._dialect.extra})[1:]
 
-    async def send(self, body: bytes) -> Reply:
+    async def send(self, body: bytes, route: str | None = None) -> Reply:
         """One attempt. Raises CallError timeout or connection when no whole answer came."""
         request = httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=self._extensions)
         try:
@@ -152,12 +156,17 @@ class ChatProvider:
             content = without_signatures(content)  # an error, also under status 200; answers stay as they came
         return Reply(response.status_code, dict(response.headers), content)
 
+    def notes(self, reply: Reply) -> Mapping[str, str]:
+        """The headers that `read` needs beside the body."""
+        del reply
+        return {}
+
     def refusal(self, reply: Reply) -> Exception:
         """What a reply other than 2xx means: a CallError for the row, a ServerError for the whole run."""
         models = tuple(sorted({question.model for question in self._heads}))
         return errors.refusal(reply, errors.Asked(str(self._url), models, self._secret))
 
-    def read(self, body: bytes) -> Completion:
+    def read(self, body: bytes, notes: Mapping[str, str] = NO_NOTES) -> Completion:
         """The completion in a 2xx body; depends on nothing but the bytes. Raises CallError when there is none.
 
         Of several choices the first counts. Reasoning text is left out, its tokens are counted.

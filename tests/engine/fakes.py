@@ -19,6 +19,7 @@ from pipeline.core.types import (
     Life,
     Outcome,
     Prompt,
+    Repair,
     Reply,
     Row,
     RowId,
@@ -86,18 +87,20 @@ class FakeProvider:
     asked: dict[str, int] = field(default_factory=dict)
     answered: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    routes: list[str | None] = field(default_factory=list)
     on_answer: Callable[[], None] = lambda: None
     in_flight: int = 0
     widest: int = 0
 
-    def render(self, prompt: Prompt, repair: int = 0) -> bytes:
+    def render(self, prompt: Prompt, repair: Repair | None = None) -> bytes:
         first = prompt.images[0]
         key = f"link:{first.url}" if isinstance(first, LinkedImage) else first.data.decode()
         if key == "unrenderable":
             raise ItemError("image_rejected", "too big for this server")
-        return f"{prompt.fixed.task}/{key}{'+' * repair}".encode()
+        return f"{prompt.fixed.task}/{key}{'+' * (repair.number if repair else 0)}".encode()
 
-    async def send(self, body: bytes) -> Reply:
+    async def send(self, body: bytes, route: str | None = None) -> Reply:
+        self.routes.append(route)
         name = body.decode().rstrip("+")
         self.bodies.append(body)
         self.asked[name] = self.asked.get(name, 0) + 1
@@ -126,7 +129,10 @@ class FakeProvider:
             )
         return ServerError("the key is refused")
 
-    def read(self, body: bytes) -> Completion:
+    def notes(self, reply: Reply) -> Mapping[str, str]:
+        return {}
+
+    def read(self, body: bytes, notes: Mapping[str, str] | None = None) -> Completion:
         if body == b"unreadable":
             raise CallError("http_5xx", "HTTP 200 without a completion", 200)
         return Completion(body.decode(), "stop", None, "served", "id", Usage(10, 4, None, 3, None))

@@ -48,7 +48,7 @@ class EchoTask:
 class EchoProvider:
     """The text is the body; one that begins with `!` is no completion."""
 
-    def read(self, body: bytes) -> Completion:
+    def read(self, body: bytes, notes: object = None) -> Completion:
         if body.startswith(b"!"):
             raise CallError("http_5xx", "no completion in it", 200)
         return Completion(body.decode(), "stop", None, "served", None, Usage(prompt_tokens=100, completion_tokens=5))

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from pipeline.core.pictures import PreparedImage
-from pipeline.core.types import FixedPrompt, Prompt
+from pipeline.core.types import FixedPrompt, Prompt, Repair
 from pipeline.providers.chat import ChatProvider
 from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.usage import Prices
@@ -51,3 +51,8 @@ def image(data: bytes = b"picture", mime: str = "image/jpeg") -> PreparedImage:
 
 def prompt(context: str | None = None, *images: PreparedImage, **changes: Any) -> Prompt:
     return Prompt(fixed(**changes), context, images or (image(),))
+
+
+def again(number: int, kind: str = "cut", text: str = "A cup on a") -> Repair | None:
+    """The repair that follows so many unusable answers."""
+    return Repair(kind, text, number) if number else None
