@@ -18,10 +18,12 @@ from pipeline.core.ports import Pacer, Provider
 from pipeline.core.types import Life, Outcome, Repair, RowId
 from pipeline.engine.breaker import Breaker
 from pipeline.engine.events import Events
+from pipeline.engine.purse import Purse
 from pipeline.engine.questions import Question
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
+from pipeline.engine.warming import Warming
 from pipeline.engine.withheld import Tried, Withheld
 
 log = structlog.get_logger()
@@ -49,6 +51,8 @@ class Calls:
         events: Events,
         shelve: Callable[[RowId, Life], None],
         inline: Callable[[Question, Repair | None], Awaitable[Question]],
+        warming: Warming,
+        purse: Purse,
         policy: RetryPolicy,
         repairs: int,
         stop: Stop,
@@ -60,6 +64,8 @@ class Calls:
         self._events = events
         self._shelve = shelve
         self._inline = inline
+        self._warming = warming
+        self._purse = purse
         self._policy = policy
         self._repairs = repairs
         self._breaker = Breaker(patience_s=policy.total_seconds)
@@ -118,7 +124,10 @@ class Calls:
 
     async def _attempt(self, question: Question, attempts: _Attempts, life: Life) -> tuple[Tried, float | None] | None:
         """One request, and the seconds until the next (None: there is none). None when the run stops first."""
-        if not await self._pause(self._pacer.acquire, question.row):
+        if not (
+            await self._pause(self._warming.wait, question) and await self._pause(self._pacer.acquire, question.row)
+        ):
+            self._warming.over(question, answered=False)
             return None
         try:
             tried = await self._try(question, attempts, life)
@@ -128,6 +137,7 @@ class Calls:
             self._stop.fail(error)
             return None
         finally:
+            self._warming.over(question, answered=False)
             self._pacer.release(question.row)
 
     async def _again(
@@ -193,11 +203,13 @@ class Calls:
             self._provider.notes(reply),
         )
         self._pacer.answered()
+        self._purse.pay(life.spent, settled.spent)
         if settled.outcome is None and settled.unusable is not None and settled.spent.answers == life.spent.answers:
             attempts.sent -= 1  # counted again with the failed attempt
             problem = settled.unusable.problem
             return Tried(settled, CallError(problem.kind, problem.message, problem.http_status))
         self._breaker.answered()
+        self._warming.over(question, answered=True)
         return Tried(settled)
 
     def _judge(self, question: Question, error: CallError, attempts: _Attempts) -> float | None:

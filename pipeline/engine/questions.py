@@ -76,12 +76,13 @@ class Shared:
 
 
 class Questions:
-    """Makes the questions of a row. `keep` names the columns that go into the output."""
+    """Makes the questions of a row. `keep` names the columns that go into the output, `routes` see `route_of`."""
 
-    def __init__(self, parts: Parts, followers: Followers, keep: tuple[str, ...]) -> None:
+    def __init__(self, parts: Parts, followers: Followers, keep: tuple[str, ...], routes: int) -> None:
         self._parts = parts
         self._followers = followers
         self._keep = keep
+        self._routes = routes
 
     def make(self, chunk: Sequence[Fetched], hold: Hold) -> list[Question | Unasked | Shared]:
         """What is to be done about these rows; nothing where an equal question is being asked already.
@@ -141,7 +142,8 @@ class Questions:
             # A signature changes from day to day and is no part of the question.
             shown = self._parts.provider.render(task.prompt(columns, (replace(link, url=link.shown),)))
             facts = replace(facts, request_sha256=hashlib.sha256(shown).hexdigest())
-            return Question(row_id, facts, prompt, body, Lease(hold, len(body)), linked=fetched.row)
+            route = route_of(row_id, facts, prompt, self._routes)
+            return Question(row_id, facts, prompt, body, Lease(hold, len(body)), fetched.row, route)
         if task.contract not in prepared:
             prepared[task.contract] = self._parts.preparer.prepare(fetched.source, task.contract)
         images = prepared[task.contract]
@@ -151,7 +153,18 @@ class Questions:
         linked = None
         if link is not None and [image.data for image in images] == [fetched.source]:
             body, linked = self._parts.provider.render(task.prompt(columns, (link,))), fetched.row
-        return Question(row_id, facts, prompt, body, Lease(hold, weight(body, prompt)), linked)
+        route = route_of(row_id, facts, prompt, self._routes)
+        return Question(row_id, facts, prompt, body, Lease(hold, weight(body, prompt)), linked, route)
+
+
+def route_of(row: RowId, facts: Facts, prompt: Prompt, routes: int) -> str:
+    """The name under which requests are sent to one replica: by the picture, or by one of `routes` shares of a task.
+
+    One name for a whole run would put all of it on one replica.
+    """
+    if prompt.image_first:
+        return (facts.image_sha256 or hashlib.sha256(facts.uri.encode()).hexdigest())[:32]
+    return f"{prompt.fixed.sha256[:24]}-{row.ordinal % routes}"
 
 
 def weight(body: bytes, prompt: Prompt) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -50,13 +50,15 @@ class FakeTask:
 
     name: str
     contract: ImageContract = field(default_factory=lambda: ImageContract(64))
+    image_first: bool = False
+    instructions: str = "instructions"
 
     @property
     def fixed(self) -> FixedPrompt:
-        return fixed(self.name)
+        return replace(fixed(self.name), instructions=self.instructions)
 
     def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
-        return Prompt(self.fixed, None, images)
+        return Prompt(self.fixed, None, images, image_first=self.image_first)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
         if completion.text in {"cut", "refusal"}:
@@ -236,6 +238,7 @@ class World:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     stop: Stop = field(default_factory=Stop)
     stats: Stats = field(default_factory=Stats)
+    task_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.source, self.tasks)
@@ -250,7 +253,9 @@ class World:
             fetcher=self.fetcher,
             web=self.web,
             preparer=self.preparer,
-            tasks={name: FakeTask(name, ImageContract(sides.get(name, 64))) for name in self.tasks},
+            tasks={
+                name: FakeTask(name, ImageContract(sides.get(name, 64)), **self.task_options) for name in self.tasks
+            },
             provider=self.provider,
             pacer=self.pacer,
             budget=self.budget,
