@@ -52,10 +52,12 @@ class FakeTask:
     contract: ImageContract = field(default_factory=lambda: ImageContract(64))
     image_first: bool = False
     instructions: str = "instructions"
+    model: str | None = None
 
     @property
     def fixed(self) -> FixedPrompt:
-        return replace(fixed(self.name), instructions=self.instructions)
+        of_its_own = fixed(self.name)
+        return replace(of_its_own, instructions=self.instructions, model=self.model or of_its_own.model)
 
     def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         return Prompt(self.fixed, None, images, image_first=self.image_first)
