@@ -1,4 +1,4 @@
-"""What the server's prefix cache gets to see: one request first, questions about one picture back to back, one route."""
+"""What a prefix cache gets to see: one request first, a picture's questions back to back, one route."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_questions_about_one_picture_go_back_to_back_on_one_route() -> None:
         FakeSource({1: 20}),
         tasks=TASKS,
         provider=FakeProvider(latency=lambda: 1.0),
-        task_options={"image_first": True},
+        task_options={"image_first": True, "model": "one"},
     )
     run_virtual(world.flow().run)
     assert len(world.ledger.committed) == 60
