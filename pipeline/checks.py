@@ -9,10 +9,12 @@ from typing import Any
 from pipeline.config import Config, Images, Manifest, Provider, Run
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import load_config, read_key
+from pipeline.core.types import Usage
 from pipeline.images.model_names import family_of
 from pipeline.images.tokens import FAMILIES, smallest
 from pipeline.manifests.files import stands_for_several
 from pipeline.providers.dialects import DIALECTS, Dialect
+from pipeline.providers.usage import Prices
 from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
 
 
@@ -50,7 +52,24 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -
         problems += _image_problems(images, sorted(models) if known else [])
         if isinstance(provider, Provider) and known and images.send != "inline":
             problems += _link_problems(DIALECTS[provider.dialect])
-    return problems + _provider_problems(provider, tasks) if known and isinstance(provider, Provider) else problems
+    if known and isinstance(provider, Provider):
+        problems += _provider_problems(provider, tasks)
+        if isinstance(run, Run) and run.max_cost_usd is not None:
+            problems += _price_problems(provider, tasks)
+    return problems
+
+
+def _price_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[str]:
+    """Models whose answers have no known price: what they may cost could not be bounded."""
+    if DIALECTS[provider.dialect].prices_itself:
+        return []
+    prices = Prices.load()
+    models = {task.model or provider.model or f"embedded/{task.kind}" for task in tasks}
+    return [
+        f"run.max_cost_usd: the price of {model} is not known"
+        for model in sorted(models)
+        if prices.cost(model, Usage(prompt_tokens=0, completion_tokens=0)) is None
+    ]
 
 
 def _provider_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[str]:

@@ -51,6 +51,9 @@ def run(
         list[str] | None, typer.Option("--set", metavar="A.B=V", help="Override one setting; may be repeated.")
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask at most so many rows in this run.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", metavar="USD", help="What the output may cost over its life.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every retry and every failed row.")] = False,
     accept_change: Annotated[
         bool, typer.Option("--accept-change", help="Keep earlier answers although a setting that decides them changed.")
@@ -58,13 +61,15 @@ def run(
 ) -> None:
     """Run a configuration, or resume it.
 
-    Exit codes: 0 complete, 1 run error, 2 configuration, 3 too many failures, 75 stopped early or held by another
-    process: run the same command again.
+    Exit codes: 0 complete, 1 run error, 2 configuration, 3 too many failures, 4 the budget is spent, 75 stopped
+    early or held by another process: run the same command again.
     """
     from pipeline import app as application
     from pipeline import checks
 
     wish = application.Wish(limit, accept_change, None, for_machine=_set_up(verbose=verbose))
+    if max_cost is not None:
+        overrides = [*(overrides or []), f"run.max_cost_usd={max_cost}"]
     _carry_out(lambda: checks.read_config(config, overrides or []), wish)
 
 

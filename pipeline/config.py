@@ -47,11 +47,12 @@ class Section(BaseModel):
 
 
 class Run(Section):
-    """Where the output goes and which share of failures is accepted (0 to 1)."""
+    """Where the output goes, which share of failures is accepted (0 to 1), what it may cost (USD, over its life)."""
 
     output: str = Field(min_length=1)
     max_failure_share: float = Field(0.02, ge=0, le=1)
     max_input_failure_share: float = Field(1.0, ge=0, le=1)
+    max_cost_usd: float | None = Field(None, gt=0)
 
 
 class Manifest(Section):

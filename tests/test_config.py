@@ -51,6 +51,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("run", "output"): "out",
     ("run", "max_failure_share"): 0.1,
     ("run", "max_input_failure_share"): 0.1,
+    ("run", "max_cost_usd"): 2.5,
     ("manifest", "path"): ("x.jsonl", "s3://bucket/*.parquet"),
     ("manifest", "kind"): "listing",
     ("manifest", "image"): "url",

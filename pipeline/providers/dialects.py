@@ -34,6 +34,8 @@ class Dialect:
     max_tokens_cap: int | None = None
     extra: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
     fetches: FetchRule | None = None
+    prices_itself: bool = False
+    """Whether it says with every answer what it costs."""
 
 
 def _media(names: str) -> frozenset[str]:
