@@ -129,11 +129,12 @@ class Usage:
     image_tokens: int | None = None
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a server answered, read from a reply's body."""
+    """What a server answered; `cost_usd` is what it says itself that it costs, `reasoned` that it wrote thoughts too."""
 
     text: str
     finish_reason: str | None
@@ -142,7 +143,7 @@ class Completion:
     response_id: str | None
     usage: Usage
     cost_usd: float | None = None
-    """What the server itself says that it costs."""
+    reasoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ async def test_every_request_error_of_httpx_becomes_a_call_error_without_the_key
 
     with pytest.raises(CallError) as caught:
         await provider(transport=Failing()).send(b"{}")
-    unreached = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
+    unreached = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"}
     assert caught.value.kind == ("timeout" if issubclass(kind, httpx.TimeoutException) else "connection")
     assert caught.value.reached == (kind.__name__ not in unreached)
     assert KEY not in str(caught.value)
