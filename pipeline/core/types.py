@@ -101,10 +101,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Why a question is asked once more: the unusable answer's kind (one of REPAIRABLE) and its text.
-
-    `number` counts the answers so far.
-    """
+    """Why a question is asked once more: the kind (one of REPAIRABLE) and text of unusable answer `number`, from 1."""
 
     kind: str
     text: str
@@ -134,7 +131,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a server answered; `cost_usd` is what it says itself that it costs, `reasoned` that it wrote thoughts too."""
+    """What a server answered; `cost_usd` is its own price for it, `reasoned` tells that it wrote thoughts as well."""
 
     text: str
     finish_reason: str | None

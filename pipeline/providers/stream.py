@@ -70,7 +70,7 @@ def _first_choice(choices: object) -> Iterator[dict[str, Any]]:
 
 def _events(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name and data of each event that has data, up to `[DONE]`."""
-    lines = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    lines = body.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     for event in lines.split(b"\n\n"):
         name, data = b"", []
         for line in event.split(b"\n"):

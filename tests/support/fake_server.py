@@ -173,7 +173,7 @@ class FakeServer:
 
     def _arrived(self, connection: Connection, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         assert self._loop is not None
-        if method != "POST" or not path.endswith("/completions"):
+        if method != "POST" or not path.endswith(("/completions", "/completion")):
             connection.send(self._plain(path), _nothing)
             return
         self.total += 1
