@@ -78,7 +78,7 @@ async def test_a_picture_by_its_address_goes_where_it_is_fetched(
     if PERSONALITIES[name].links and not (api == "completions" and name == "llamacpp"):
         assert (await ask(transport, api, name, row)).text
     else:
-        with pytest.raises(ItemError, match="takes no picture by its address: https://host/a.jpg$"):
+        with pytest.raises(ItemError, match=r"takes no picture by its address: https://host/a\.jpg$"):
             await ask(transport, api, name, row)
 
 
