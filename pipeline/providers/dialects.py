@@ -116,7 +116,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
             met=False,
             base_url="http://127.0.0.1:11434/v1",
             fields=_USUAL | {"max_tokens", "stream", "stream_options"},
-            reads=media("jpeg jpg png webp"),
+            reads=media("jpeg png webp"),
             tells_cached="nowhere",
         ),
         # A proxy: what is behind it decides, so only what all of them take is sent. It refuses fields that the provider

@@ -86,7 +86,10 @@ def test_llama_answers_chat_and_completions_alike(llama_server: str, tmp_path: P
         ({"api": "completions", "template": "{text}"}, "provider.template: {images} must stand in it once"),
         ({"template": "{images}{text}"}, "provider.template: only api = 'completions' has one"),
         ({"api": "completions", "layout": "image_first"}, "provider.layout: with api = 'completions' the template"),
-        ({"prices": "none.toml"}, "provider.prices: cannot read none.toml: No such file or directory"),
+        (
+            {"prices": "none.toml", "template": "{images}{text}"},
+            "provider.prices: cannot read none.toml: No such file or directory",
+        ),
     ],
 )
 def test_settings_that_cannot_go_together(settings: dict[str, str], problem: str, tmp_path: Path) -> None:

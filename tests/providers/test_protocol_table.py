@@ -83,7 +83,7 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("fireworks", 500, fw("internal"), "http_5xx"),
     ("fireworks", 502, HTML, "http_5xx"),
     ("fireworks", 503, fw("capacity was shed"), "http_5xx"),
-    ("fireworks", 503, err("Deployment is scaling up from zero", "DEPLOYMENT_SCALING_UP", "error"), WAIT),
+    ("fireworks", 503, err("Try again later", "DEPLOYMENT_SCALING_UP", "error"), WAIT),
     ("fireworks", 504, b"", "http_5xx"),
     ("fireworks", 520, b"error code: 520", "http_5xx"),
     ("openai", 400, err("too long", "context_length_exceeded"), "context_too_long"),
@@ -164,6 +164,7 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("openai", 200, events(err("busy", "server_is_overloaded")), "http_5xx"),
     ("openai", 200, events(delta("A "), err("slow down", "rate_limit_exceeded")), "http_429"),
     ("openai", 200, b'event: error\ndata: {"message": "The server had an error"}\n\n', "http_5xx"),
+    ("openai", 200, b'event: error\r\ndata: {"message": "The server had an error"}\r\n\r\n', "http_5xx"),
     ("openai", 200, events({"type": "error", "code": "context_length_exceeded"}), "context_too_long"),
     ("vllm", 200, events(delta("A "), err("image is broken", 400, "BadRequestError")), "image_rejected"),
     ("vllm", 200, events(delta("A "), err("prompt", 400, "BadRequestError")), "http_5xx"),
@@ -194,6 +195,7 @@ FW_NOTES = {"fireworks-prompt-tokens": "9", "fireworks-cached-prompt-tokens": "6
 PERF = {"perf_metrics": {"prompt-tokens": "9", "cached-prompt-tokens": "6"}}
 PROXIED = {"llm_provider-fireworks-cached-prompt-tokens": "6"}
 FW_LAST = {**delta(None, "stop"), "usage": PLAIN, **PERF}
+OTHER = {"choices": [{"index": 1, "delta": {"content": "Another"}, "finish_reason": "length"}]}
 LAST = {"choices": [], "usage": PLAIN}
 
 THOUGHT = "empty: all that the model wrote is reasoning"
@@ -245,6 +247,8 @@ SUCCESSES: list[tuple[str, Any, dict[str, str], str, Usage, float | None]] = [
     ("llamacpp", native(stop_type="limit"), {}, "cut: ", U(30, 29, None, 8), None),
     ("llamacpp", native(truncated=True), {}, "cut: ", U(30, 29, None, 8), None),
     ("llamacpp", native(stop_type="none"), {}, "cut: ", U(30, 29, None, 8), None),
+    ("ollama", events(delta("A cup.", "stop")) + b'data: {"error": "too late"}\n\n', {}, "A cup.", U(), None),
+    ("ollama", events(delta("A "), OTHER, delta("cup.", "stop")), {}, "A cup.", U(), None),
     ("ollama", said(usage={**PLAIN, "total_tokens": 13}), {}, "A cup.", NINE, None),
     ("litellm", said(usage=PLAIN), {"x-litellm-response-cost": "0.0025"}, "A cup.", NINE, 0.0025),
     ("litellm", said(usage=PLAIN), {"x-litellm-response-cost": "0.0"}, "A cup.", NINE, None),
