@@ -34,7 +34,8 @@ from pipeline.ledger.runs import Run, record_end, record_start
 from pipeline.memory import give_back_pictures
 from pipeline.opening import Opened, open_output
 from pipeline.pacing.admission import Admission
-from pipeline.providers.dialects import DIALECTS, Dialect
+from pipeline.providers.dialect import Dialect
+from pipeline.providers.dialects import DIALECTS
 from pipeline.reporting.progress import report_progress
 from pipeline.reporting.totals import TaskTotals
 from pipeline.storage.http import AiohttpTransport

@@ -29,8 +29,9 @@ from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
 from pipeline.prompts.layout import lay_out
 from pipeline.prompts.prefix import fixed_prompt
-from pipeline.providers.chat import ChatProvider
+from pipeline.providers.completions import TEMPLATE
 from pipeline.providers.dialects import DIALECTS
+from pipeline.providers.server import Server
 from pipeline.providers.usage import Prices
 from pipeline.storage.http import AiohttpTransport
 from pipeline.tasks import TASKS, TaskDefinition
@@ -56,13 +57,14 @@ class OpenTask:
     definition: TaskDefinition
     context: tuple[str, ...]
     grows: bool
+    image_first: bool = False
 
     def prompt(self, columns: Mapping[str, Value], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         """The question for one row."""
         fixed = self.fixed
         if self.grows and len(images) > 1:
             fixed = replace(fixed, max_tokens=min(fixed.max_tokens * len(images), LONGEST_ANSWER))
-        return lay_out(fixed, columns, self.context, images)
+        return replace(lay_out(fixed, columns, self.context, images), image_first=self.image_first)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
         """The answer columns, for a picture of so many pages. Raises ItemError."""
@@ -89,7 +91,15 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
         )
         grows = definition.grows and task.max_tokens is None
         contract = _contract(config, task, definition)
-        opened[task.folder] = OpenTask(task.folder, fixed, contract, definition, task.context, grows)
+        opened[task.folder] = OpenTask(
+            task.folder,
+            fixed,
+            contract,
+            definition,
+            task.context,
+            grows,
+            image_first=config.provider.layout == "image_first",
+        )
     return opened
 
 
@@ -113,20 +123,28 @@ def open_schemas(tasks: Mapping[str, OpenTask], kept: Sequence[Column]) -> dict[
     return schemas
 
 
-def open_provider(config: Config, base_url: str, transport: AiohttpTransport) -> ChatProvider:
+def open_provider(config: Config, base_url: str, transport: AiohttpTransport) -> Server:
     """The server at `base_url`, spoken to as the configured dialect."""
-    dialect = DIALECTS[config.provider.dialect]
-    key, _ = read_key(config.provider, dialect.api_key_env)
-    return ChatProvider(
-        dialect, base_url=base_url, api_key=key, transport=transport, timeout_s=REQUEST_SECONDS, prices=Prices.load()
-    )
+    key, _ = read_key(config.provider, DIALECTS[config.provider.dialect].api_key_env)
+    return _server(config, base_url, key, transport)
 
 
-def open_reader(config: Config) -> ChatProvider:
+def open_reader(config: Config) -> Server:
     """Reads answers that are there already, and prices them: it has no key and no way to a server."""
-    dialect, nowhere = DIALECTS[config.provider.dialect], httpx.AsyncBaseTransport()
-    return ChatProvider(
-        dialect, base_url="", api_key=None, transport=nowhere, timeout_s=REQUEST_SECONDS, prices=Prices.load()
+    return _server(config, "", None, httpx.AsyncBaseTransport())
+
+
+def _server(config: Config, base_url: str, key: str | None, transport: httpx.AsyncBaseTransport) -> Server:
+    provider = config.provider
+    return Server(
+        DIALECTS[provider.dialect],
+        base_url=base_url,
+        api_key=key,
+        transport=transport,
+        timeout_s=REQUEST_SECONDS,
+        prices=Prices.load(Path(provider.prices) if provider.prices else None),
+        api=provider.api,
+        template=provider.template or TEMPLATE,
     )
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 _UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -88,7 +88,11 @@ class Images(Section):
 
 
 class Provider(Section):
-    """Which server and how it samples."""
+    """Which server, by which API, and how it samples.
+
+    `template` is the model's own chat template, for completions. `layout` says whether the text or the pictures stand
+    first; with auto it follows from what is asked. `prices` names a file whose prices go before those that we know.
+    """
 
     dialect: str
     base_url: str | None = None
@@ -97,6 +101,11 @@ class Provider(Section):
     model: str | None = None
     temperature: float = Field(0.0, ge=0, le=2)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    api: Literal["chat", "completions"] = "chat"
+    # Blanks and line ends around it are part of it.
+    template: Annotated[str, StringConstraints(strip_whitespace=False)] | None = None
+    layout: Literal["auto", "text_first", "image_first"] = "auto"
+    prices: str | None = Field(None, min_length=1)
 
 
 class Task(Section):
@@ -184,4 +193,7 @@ class Config(Section):
             "pages": None if self.images.pages == "first" else self.images.pages,
             # The server makes of the original what it likes; with auto it gets the bytes that it would get anyway.
             "send": "url" if self.images.send == "url" else None,
+            # As with the pages. The order of text and pictures is a matter of price.
+            "api": None if self.provider.api == "chat" else self.provider.api,
+            "template": hashlib.sha256(self.provider.template.encode()).hexdigest() if self.provider.template else None,
         }

@@ -72,6 +72,10 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("provider", "model"): "m",
     ("provider", "temperature"): 0.5,
     ("provider", "seed"): 3,
+    ("provider", "api"): "completions",
+    ("provider", "template"): "<|user|>{images}{text}<|end|>",
+    ("provider", "layout"): "image_first",
+    ("provider", "prices"): "my-prices.toml",
     ("tasks", "kind"): "moderate",
     ("tasks", "name"): "mine",
     ("tasks", "context"): ("title",),
@@ -131,6 +135,7 @@ def fingerprint(config: Config) -> dict[str, Any]:
 
 def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path) -> None:
     deciding = {"provider.model", "provider.temperature", "provider.seed", "images.max_side"}
+    deciding |= {"provider.api", "provider.template"}
     deciding |= {"images.max_tokens", "images.family", "images.pages", "images.send"}
     for (section, key), value in EXAMPLES.items():
         if section == "tasks" or f"{section}.{key}" in deciding:
@@ -153,6 +158,7 @@ def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path
         ("tasks.0.max_tokens=10", "max_tokens"),
         ("provider.temperature=0.5", "temperature"),
         ("provider.seed=3", "seed"),
+        ("provider.api=completions", "api"),
         ("images.max_side=512", "max_side"),
         ("images.family=qwen3-vl", "family"),
         ("images.pages=all", "pages"),
@@ -179,6 +185,13 @@ def test_a_prompt_is_the_same_wherever_it_is_written(tmp_path: Path) -> None:
     assert fingerprint(written) == fingerprint(filed)
     (tmp_path / "prompt.txt").write_text("Look at that.")
     assert fingerprint(written) != fingerprint(filed)
+
+
+def test_a_template_keeps_its_line_ends_and_decides(tmp_path: Path) -> None:
+    one, other = ("provider.template='{images}{text}'", 'provider.template="{images}{text}\\n"')
+    written = [load(tmp_path, MINIMAL, template) for template in (one, other)]
+    assert [config.provider.template for config in written] == ["{images}{text}", "{images}{text}\n"]
+    assert len({fingerprint(config)["template"] for config in written}) == 2
 
 
 def test_the_embedded_models_are_named_by_their_task(tmp_path: Path) -> None:

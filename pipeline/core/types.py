@@ -101,10 +101,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Why a question is asked once more: the unusable answer's kind (one of REPAIRABLE) and its text.
-
-    `number` counts the answers so far.
-    """
+    """Why a question is asked once more: the kind (one of REPAIRABLE) and text of unusable answer `number`, from 1."""
 
     kind: str
     text: str
@@ -129,11 +126,12 @@ class Usage:
     image_tokens: int | None = None
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a server answered, read from a reply's body."""
+    """What a server answered; `cost_usd` is its own price for it, `reasoned` tells that it wrote thoughts as well."""
 
     text: str
     finish_reason: str | None
@@ -142,7 +140,7 @@ class Completion:
     response_id: str | None
     usage: Usage
     cost_usd: float | None = None
-    """What the server itself says that it costs."""
+    reasoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

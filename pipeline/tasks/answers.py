@@ -63,8 +63,10 @@ def checked(completion: Completion) -> str:
     if completion.refusal or is_refusal(text):
         raise ItemError("refusal", f"the model refused: {_short(completion.refusal or text)}")
     if not text:
-        spent = " (its token limit was used up before the answer began)" if reason == "length" else ""
-        raise ItemError("empty", f"the answer is empty{spent}")
+        why = " (its token limit was used up before the answer began)" if reason == "length" else ""
+        if completion.reasoned:
+            why = " (all that the model wrote is reasoning; it needs a larger max_tokens, or less reasoning)"
+        raise ItemError("empty", f"the answer is empty{why}")
     if loop := find_loop(text, cut=reason not in COMPLETE):
         raise ItemError("repetition", f"the answer ends in a loop: {_short(loop)}")
     if reason == "length":

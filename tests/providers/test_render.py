@@ -111,9 +111,14 @@ def test_a_repair_has_more_room_and_another_seed() -> None:
     assert len({json.dumps(body["messages"]) for body in bodies}) == 1
 
 
-def test_room_ends_at_the_cap_of_the_dialect() -> None:
+def test_fireworks_gives_more_than_4096_tokens_only_as_a_stream() -> None:
     rendered = [body_of(provider("fireworks").render(prompt(max_tokens=3000), again(repair))) for repair in range(3)]
-    assert [body["max_tokens"] for body in rendered] == [3000, 4096, 4096]
+    assert [body["max_tokens"] for body in rendered] == [3000, 6000, 12000]
+    assert [body.get("stream") for body in rendered] == [None, True, True]
+    assert [body.get("perf_metrics_in_response") for body in rendered] == [None, True, True]
+    at_the_limit = body_of(provider("fireworks").render(prompt(max_tokens=4096)))
+    assert "stream" not in at_the_limit
+    assert "stream" not in body_of(provider("vllm").render(prompt(max_tokens=30_000)))
 
 
 def test_what_dialects_say_differently() -> None:
