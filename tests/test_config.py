@@ -79,6 +79,9 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("tasks", "prompt_file"): __file__,
     ("tasks", "max_tokens"): 10,
     ("tasks", "labels"): ("a",),
+    ("tasks", "question"): "How many?",
+    ("tasks", "question_from"): "question",
+    ("tasks", "schema"): '{"type": "object"}',
     ("limits", "concurrency"): 3,
     ("limits", "requests_per_minute"): 60.0,
     ("limits", "bytes_in_flight"): 2**21,
@@ -88,6 +91,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("retry", "total_seconds"): 10.0,
     ("retry", "repairs"): 0,
 }
+ASK = ["tasks.0.kind=ask", "tasks.0.question=What is it?"]
 SECTIONS = {
     "run": models.Run,
     "manifest": models.Manifest,
@@ -100,7 +104,8 @@ SECTIONS = {
 
 
 def test_the_examples_are_all_there_is() -> None:
-    assert set(EXAMPLES) == {(name, key) for name, section in SECTIONS.items() for key in section.model_fields}
+    fields = {(name, key): field for name, part in SECTIONS.items() for key, field in part.model_fields.items()}
+    assert set(EXAMPLES) == {(name, field.alias or key) for (name, key), field in fields.items()}
     assert set(SECTIONS) == set(Config.model_fields)
 
 
@@ -109,10 +114,12 @@ def test_every_key_can_be_written(tmp_path: Path, section: str, key: str) -> Non
     value = EXAMPLES[section, key]
     written = str(list(value)) if isinstance(value, tuple) else repr(value)
     place = f"{section}.0.{key}" if section == "tasks" else f"{section}.{key}"
-    kind = ["tasks.0.kind=moderate"] if key == "labels" else []
+    kind = {"labels": ["tasks.0.kind=moderate"], "question": ASK[:1], "question_from": ASK[:1], "schema": ASK}.get(
+        key, []
+    )
     config = load(tmp_path, MINIMAL, f"{place}={written}", *kind)
     found = config.tasks[0] if section == "tasks" else getattr(config, section)
-    assert getattr(found, key) == value
+    assert getattr(found, {"schema": "json_schema"}.get(key, key)) == value
 
 
 def test_no_key_is_kept_in_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 """A server's chat completions: request bytes, one attempt, and the completion in an answer.
 
-A body is built of four pieces, so that its beginning is the same for every row and a server's prefix cache can use it:
+A body is built of five pieces, so that its beginning is the same for every row and a server's prefix cache can use it:
 
     head     model, system message, instructions           made once per fixed prompt
     context  this row's quoted columns, if any
     images   data URIs in order, joined as bytes: base64 needs no JSON encoding
+    question this row's own, if it brings one
     tail     temperature, seed, token limit, schema        made once per fixed prompt and repair
 """
 
@@ -113,6 +114,8 @@ class ChatProvider:
                 continue
             parts += (b',{"type":"image_url","image_url":{"url":"data:', image.mime.encode(), b";base64,")
             parts += (pybase64.b64encode(image.data), b'"}}')
+        if prompt.question is not None:
+            parts += (b',{"type":"text","text":', quoted(prompt.question), b"}")
         parts.append(tail)
         return b"".join(parts)
 

@@ -31,104 +31,17 @@ class Scripted(NamedTuple):
         return find_loop(self.text, cut=self.finish_reason != "stop") is not None
 
 
-_NOUNS = [
-    "dog",
-    "cat",
-    "street",
-    "table",
-    "lamp",
-    "window",
-    "woman",
-    "man",
-    "child",
-    "bicycle",
-    "invoice",
-    "receipt",
-    "tower",
-    "boat",
-    "letter",
-    "river",
-    "cup",
-]
-_ADJECTIVES = [
-    "red",
-    "small",
-    "bright",
-    "old",
-    "wooden",
-    "blurred",
-    "tall",
-    "green",
-    "empty",
-    "wet",
-    "narrow",
-    "painted",
-    "broken",
-    "round",
-    "dark",
-]
-_VERBS = ["stands", "lies", "shows", "holds", "faces", "covers", "reaches", "follows", "carries", "hides"]
-_PLACES = [
-    "near the wall",
-    "on the left side",
-    "in the background",
-    "under a cloudy sky",
-    "next to the door",
-    "at the table",
-]
-_FIRST = [
-    "Anna",
-    "Bela",
-    "Carlos",
-    "Dmitri",
-    "Elif",
-    "Farah",
-    "Goran",
-    "Hanna",
-    "Ivo",
-    "Jamal",
-    "Keiko",
-    "Lena",
-    "Marta",
-    "Nils",
-    "Olga",
-    "Pedro",
-]
-_LAST = [
-    "Adler",
-    "Brown",
-    "Costa",
-    "Duval",
-    "Eriksen",
-    "Fuchs",
-    "Garcia",
-    "Haas",
-    "Ito",
-    "Jensen",
-    "Kovacs",
-    "Lopez",
-    "Moreau",
-    "Novak",
-    "Okafor",
-]
-_GOODS = [
-    "bolt",
-    "nut",
-    "washer",
-    "bracket",
-    "hinge",
-    "cable",
-    "switch",
-    "fuse",
-    "valve",
-    "pump",
-    "filter",
-    "gasket",
-    "bearing",
-    "spring",
-    "clamp",
-    "hose",
-]
+def _words(text: str, between: str = " ") -> list[str]:
+    return text.split(between)
+
+
+_NOUNS = _words("dog cat street table lamp window woman man child bicycle invoice receipt tower boat letter river cup")
+_ADJECTIVES = _words("red small bright old wooden blurred tall green empty wet narrow painted broken round dark")
+_VERBS = _words("stands lies shows holds faces covers reaches follows carries hides")
+_PLACES = _words("near the wall|on the left side|in the background|under a cloudy sky|next to the door|at a table", "|")
+_FIRST = _words("Anna Bela Carlos Dmitri Elif Farah Goran Hanna Ivo Jamal Keiko Lena Marta Nils Olga Pedro")
+_LAST = _words("Adler Brown Costa Duval Eriksen Fuchs Garcia Haas Ito Jensen Kovacs Lopez Moreau Novak Okafor")
+_GOODS = _words("bolt nut washer bracket hinge cable switch fuse valve pump filter gasket bearing spring clamp hose")
 
 
 def _sentence(chance: random.Random) -> str:
