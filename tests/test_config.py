@@ -191,3 +191,31 @@ def test_the_embedded_models_are_named_by_their_task(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL, "provider.dialect=embedded")
     assert config.embedded
     assert config.model_of(config.tasks[0]) == "embedded/caption"
+
+
+def test_what_is_asked_decides_and_how_a_schema_is_indented_does_not(tmp_path: Path) -> None:
+    def asked(**values: str) -> dict[str, Any]:
+        given = {"kind": "ask", "question": "What?", **values}
+        return fingerprint(load(tmp_path, MINIMAL, *(f"tasks.0.{key}={value!r}" for key, value in given.items())))
+
+    (tmp_path / "a.json").write_text('{"type": "object",\n "properties": {"a": {}}}\n')
+    text = '{"type":"object","properties":{"a":{}}}'
+    plain, typed = asked(), asked(schema=text)
+    assert asked(schema=f"{tmp_path}/a.json") == typed
+    other = asked(schema=text.replace('"a"', '"b"'))
+    for changed, names in [(asked(question="Why?"), {"question"}), (typed, {"schema"}), (other, {"schema"})]:
+        assert {name for name in plain if plain[name] != changed[name]} == names
+    assert other != typed
+    config = load(tmp_path, MINIMAL, "tasks.0.kind=ask", "tasks.0.question_from=q")
+    assert fingerprint(config)["question_from"] == "q"
+
+
+def test_an_output_keeps_the_schemas_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"properties": {"a": {}}}\n')
+    config = load(tmp_path, MINIMAL, "tasks.0.kind=ask", "tasks.0.question=What?", f"tasks.0.schema={path}")
+    record = record_of(config)
+    path.unlink()
+    kept = Config.model_validate(record["config"])
+    assert kept.tasks[0].schema_text() == '{"properties": {"a": {}}}'
+    assert kept.fingerprint(kept.tasks[0]) == record["fingerprints"]["ask"]

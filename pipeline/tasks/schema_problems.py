@@ -26,7 +26,8 @@ EXAMPLE = '{"type": "object", "properties": {"total": {"type": "number"}}, "requ
 
 def problems_of(schema: dict[str, Any]) -> list[str]:
     """One sentence for each thing that is wrong with a schema; none when answers can be asked for by it."""
-    return [*_shape_problems(schema), *_place_problems(schema), *_meta_problems(schema)]
+    found = [*_shape_problems(schema), *_place_problems(schema), *_meta_problems(schema)]
+    return list(dict.fromkeys(found))  # JSON Schema describes itself in several parts, which may agree
 
 
 def _shape_problems(schema: dict[str, Any]) -> Iterator[str]:
