@@ -36,6 +36,7 @@ def refused(text: str) -> str:
         f"Here is the answer:\n\n{TEXT}",
         f"Here is the answer:\n```json\n{TEXT}\n```\nI hope this helps!",
         f"{TEXT}\n\nThe total was hard to read.",
+        f"NaN stands for nothing: {TEXT}",
         json.dumps(VALUE, indent=2).replace("null\n", "null,\n").replace("}\n  ]", "},\n  ]"),
         f"The answer: {TEXT[:-1]} , }}",
     ],

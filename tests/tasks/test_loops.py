@@ -74,10 +74,23 @@ PARAGRAPH = "".join(f"The {word} dog stands near the wall and looks at the cat o
         ("".join(f"{n}. The red dog stands near the wall.\n" for n in range(1, 30)), True),
         ("".join(f"{n}. The red dog stands near the wall.\n" for n in range(1, 8)), False),
         ("".join(f"{n * n}. The red dog stands near the wall.\n" for n in range(1, 30)), False),
+        ("".join(f"{n}. The red dog stands near the wall.\n" for n in range(80, 110)) + "11", True),
+        ("".join(f"{n:02}.01.2024  Direct debit, thank you for your payment  1.00\n" for n in range(1, 29)), False),
         ("".join(f"Question {n}\n" for n in range(1, 200)), False),
         ("".join(f"| {n} | 2024 | paid |\n" for n in range(1, 200)), False),
     ],
-    ids=["thrice", "twice", "a part", "counts", "counts a little", "not evenly", "headings", "rows"],
+    ids=[
+        "thrice",
+        "twice",
+        "a part",
+        "counts",
+        "counts a little",
+        "not evenly",
+        "cut in a number",
+        "days",
+        "headings",
+        "rows",
+    ],
 )
 def test_how_often_is_too_often_in_a_cut_answer(text: str, loops: bool) -> None:
     assert (find_loop(text, cut=True) is not None) is loops
@@ -98,7 +111,7 @@ def test_how_often_is_too_often_in_a_cut_answer(text: str, loops: bool) -> None:
 )
 @pytest.mark.parametrize("cut", [True, False])
 def test_no_text_takes_time(text: str, cut: bool) -> None:
-    """It runs on the event loop. Seen: under 8 ms."""
+    """It runs on the event loop. Seen: under 3 ms; without skipping the multiples of a period, 51."""
     started = time.process_time()
     find_loop(text, cut=cut)
-    assert time.process_time() - started < 0.1
+    assert time.process_time() - started < 0.03
