@@ -13,12 +13,13 @@ from pipeline.core.errors import ConfigError
 from pipeline.core.types import Usage
 from pipeline.images.model_names import family_of
 from pipeline.images.tokens import FAMILIES, smallest
+from pipeline.ledger.schema import task_schema
 from pipeline.manifests.files import stands_for_several
 from pipeline.providers.completions import TEMPLATE, template_problems
 from pipeline.providers.dialect import Dialect
 from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.usage import Prices
-from pipeline.tasks import TASKS, TaskDefinition, TaskOptions
+from pipeline.tasks import TASKS, SchemaError, TaskDefinition, TaskOptions
 
 
 def read_config(path: Path, overrides: Sequence[str]) -> Config:
@@ -27,8 +28,9 @@ def read_config(path: Path, overrides: Sequence[str]) -> Config:
 
 
 def define(task: TaskConfig, prompt: str | None) -> TaskDefinition:
-    """The definition of a configured task. Raises ValueError for options that it cannot use."""
-    return TASKS[task.kind](TaskOptions(prompt=prompt, labels=task.labels))
+    """The definition of a configured task. Raises ValueError for options that it cannot use, OSError for no file."""
+    options = TaskOptions(prompt=prompt, labels=task.labels, question=task.question, schema=task.schema_text())
+    return TASKS[task.kind](options)
 
 
 def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -> list[str]:
@@ -44,11 +46,8 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -
             continue
         problems.append(f"manifest.path: there is no file or folder {path} (here: {Path.cwd()})")
     for task in tasks:
-        try:
-            if task.kind in TASKS:
-                define(task, None)
-        except ValueError as error:
-            problems.append(f"tasks.{task.folder}: {error}")
+        if task.kind in TASKS:
+            problems += [f"tasks.{task.folder}{problem}" for problem in _definition_problems(task)]
     known = isinstance(provider, Provider) and provider.dialect in DIALECTS
     if isinstance(images, Images):
         models = {task.model or (provider.model if isinstance(provider, Provider) else None) or "" for task in tasks}
@@ -75,11 +74,35 @@ def _price_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[str
     ]
 
 
+def _definition_problems(task: TaskConfig) -> list[str]:
+    """What is wrong with what is asked; each text goes on after the task's name."""
+    try:
+        definition = define(task, None)
+    except (OSError, UnicodeDecodeError):
+        return []  # told where the file was to be read
+    except SchemaError as error:
+        return [f".schema: {problem}" for problem in error.problems]
+    except ValueError as error:
+        return [f": {error}"]
+    problems = []
+    for column in definition.columns:
+        try:
+            task_schema([column], [])
+        except ValueError as error:
+            problems.append(f": {error}; give it another name")
+    return problems
+
+
 def _provider_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[str]:
     dialect = DIALECTS[provider.dialect]
     problems = list(read_key(provider, dialect.api_key_env)[1])
     if dialect.base_url is None and provider.base_url is None and dialect.name != "embedded":
         problems.append(f"provider.base_url is missing: {dialect.name} has no address of its own")
+    problems += [
+        f"tasks.{task.folder}: the embedded models answer no questions; choose another dialect"
+        for task in tasks
+        if task.kind == "ask" and dialect.name == "embedded"
+    ]
     problems += [
         f"tasks.{task.folder}: no model; set provider.model or the task's own"
         for task in tasks

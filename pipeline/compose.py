@@ -40,9 +40,6 @@ LONGEST_ANSWER = 16_384
 """Tokens that an answer about many pages may have unless a person says otherwise: most windows hold so many and the
 pages besides."""
 
-_PAGES = Column("pages", "int")
-"""The one answer column that the model does not say."""
-
 REQUEST_SECONDS = 600.0
 """How long one request may take in all: a page of dense text on a busy server takes minutes."""
 
@@ -58,18 +55,20 @@ class OpenTask:
     context: tuple[str, ...]
     grows: bool
     image_first: bool = False
+    question_from: str | None = None
 
     def prompt(self, columns: Mapping[str, Value], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
-        """The question for one row."""
+        """The question for one row. Raises ItemError bad_row when it was to bring one and does not."""
         fixed = self.fixed
         if self.grows and len(images) > 1:
             fixed = replace(fixed, max_tokens=min(fixed.max_tokens * len(images), LONGEST_ANSWER))
-        return replace(lay_out(fixed, columns, self.context, images), image_first=self.image_first)
+        prompt = lay_out(fixed, columns, self.context, images, self.question_from)
+        return replace(prompt, image_first=self.image_first)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
         """The answer columns, for a picture of so many pages. Raises ItemError."""
         answer = self.definition.parse(completion)
-        return {**answer, "pages": pages} if _PAGES in self.definition.columns else answer
+        return {**answer, "pages": pages} if self.definition.grows else answer
 
 
 def open_tasks(config: Config) -> dict[str, OpenTask]:
@@ -88,6 +87,7 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
             seed=config.provider.seed,
             has_context=bool(task.context),
             all_pages=config.images.pages == "all",
+            has_question=task.question_from is not None,
         )
         grows = definition.grows and task.max_tokens is None
         contract = _contract(config, task, definition)
@@ -99,6 +99,7 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
             task.context,
             grows,
             image_first=config.provider.layout == "image_first",
+            question_from=task.question_from,
         )
     return opened
 
@@ -156,15 +157,20 @@ def new_run_id() -> str:
 def record_of(config: Config) -> dict[str, Any]:
     """What an output keeps of its configuration: fingerprints to compare, the rest to run it again without the file.
 
-    Prompts stand in it with their text. No secret is in it, only the name of where one is. Its paths are relative to
-    `started_in`.
+    Prompts and schemas stand in it with their text. No secret is in it, only the name of where one is. Its paths are
+    relative to `started_in`.
     """
-    tasks = [task.model_copy(update={"prompt": config.prompt_of(task), "prompt_file": None}) for task in config.tasks]
+    tasks = [
+        task.model_copy(
+            update={"prompt": config.prompt_of(task), "prompt_file": None, "json_schema": task.schema_text()}
+        )
+        for task in config.tasks
+    ]
     return {
         "version": __version__,
         "fingerprints": {task.folder: config.fingerprint(task) for task in config.tasks},
         "started_in": str(Path.cwd()),
-        "config": config.model_copy(update={"tasks": tuple(tasks)}).model_dump(mode="json"),
+        "config": config.model_copy(update={"tasks": tuple(tasks)}).model_dump(mode="json", by_alias=True),
     }
 
 

@@ -7,6 +7,7 @@ a file that nobody but its owner can read.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -119,11 +120,26 @@ class Task(Section):
     prompt_file: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31)
     labels: tuple[str, ...] | None = Field(None, min_length=1)
+    question: str | None = Field(None, min_length=1)
+    question_from: str | None = Field(None, min_length=1)
+    json_schema: str | None = Field(None, min_length=1, alias="schema")  # `schema` is taken: a method of pydantic's
+    """A JSON schema file, or the schema itself."""
 
     @property
     def folder(self) -> str:
         """The task's name under data/ and failures/."""
         return self.name or self.kind
+
+    def schema_text(self) -> str | None:
+        """The JSON schema of its answers. Raises OSError, UnicodeDecodeError: its file cannot be read."""
+        if self.json_schema is None or self.json_schema.startswith("{"):
+            return self.json_schema
+        return Path(self.json_schema).read_text(encoding="utf-8-sig").strip()
+
+
+def columns_of(task: Task) -> tuple[str, ...]:
+    """The manifest's columns that a task asks with."""
+    return (*task.context, task.question_from) if task.question_from else task.context
 
 
 class Limits(Section):
@@ -174,15 +190,19 @@ class Config(Section):
     def fingerprint(self, task: Task) -> dict[str, Any]:
         """What the person set that decides the answers of a task; never limits, paths or versions.
 
-        Kept whole, not hashed, so that a refusal can name what changed; only the prompt is, for its length.
+        Kept whole, not hashed, so that a refusal can name what changed; only prompt and schema are, for their length.
         """
-        prompt = self.prompt_of(task)
+        prompt, schema = self.prompt_of(task), task.schema_text()
         return {
             "kind": task.kind,
             "model": self.model_of(task),
             "prompt": hashlib.sha256(prompt.encode()).hexdigest() if prompt else None,
             "context": list(task.context),
             "labels": list(task.labels) if task.labels else None,
+            "question": task.question,
+            "question_from": task.question_from,
+            # How it is indented is no part of it.
+            "schema": hashlib.sha256(json.dumps(json.loads(schema)).encode()).hexdigest() if schema else None,
             "max_tokens": task.max_tokens,
             "temperature": self.provider.temperature,
             "seed": self.provider.seed,

@@ -10,7 +10,7 @@ import structlog
 from pyroaring import BitMap
 
 from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
-from pipeline.config import Config
+from pipeline.config import Config, columns_of
 from pipeline.core.errors import ConfigError, LedgerError, ManifestError
 from pipeline.core.types import Column, Move
 from pipeline.engine.settle import Settler
@@ -29,7 +29,7 @@ from pipeline.manifests.unit import Unit
 from pipeline.storage.http import AiohttpTransport
 
 log = structlog.get_logger()
-_COLUMNS = {"kind", "labels"}
+_COLUMNS = {"kind", "labels", "schema"}
 """Settings that decide which columns an answer has."""
 
 
@@ -187,7 +187,7 @@ def _units(config: Config, output: Output) -> list[Unit]:
             image=config.manifest.image,
             key=config.manifest.key,
             keep=config.manifest.keep,
-            context=tuple({name: None for task in config.tasks for name in task.context}),
+            context=tuple({name: None for task in config.tasks for name in columns_of(task)}),
             on_bad_file=config.manifest.on_bad_file,
             avoid=output.root,
         )

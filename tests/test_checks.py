@@ -109,3 +109,11 @@ def test_only_a_run_over_whole_documents_speaks_of_pages(tmp_path: Path) -> None
         for pages in ("first", "all")
     ]
     assert ["pages of one document" in text for text in words] == [False, True]
+
+
+def test_a_field_called_pages_is_the_models_answer_and_not_counted(tmp_path: Path) -> None:
+    schema = '{"properties": {"pages": {"type": "integer"}}}'
+    overrides = ("provider.model=m", "tasks.0.kind=ask", "tasks.0.question=How many?", f"tasks.0.schema={schema}")
+    task = open_tasks(read_config(_written(tmp_path), overrides))["ask"]
+    answer = Completion('{"pages": 7}', "stop", None, None, None, Usage())
+    assert task.parse(answer, 12) == {"pages": 7}

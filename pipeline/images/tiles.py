@@ -106,7 +106,7 @@ class Constant(_AnySize):
 
     each: int
 
-    def tokens(self, width: int, height: int) -> int:
+    def tokens(self, width: int, height: int) -> int:  # noqa: ARG002 - the size does not matter
         """The constant."""
         return self.each
 

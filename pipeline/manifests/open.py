@@ -72,7 +72,8 @@ def open_manifest(
                 if image or key or keep or context:
                     raise ManifestError(
                         f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
-                        "manifest.key, manifest.keep and tasks.context need a listing, Parquet files or tars."
+                        "manifest.key, manifest.keep, tasks.context and tasks.question_from need a listing, Parquet "
+                        "files or tars."
                     )
                 order[name] = None
                 continue
