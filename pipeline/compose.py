@@ -23,11 +23,13 @@ from pipeline.config_file import read_key
 from pipeline.core.errors import KINDS, ConfigError
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, Prompt, Value
+from pipeline.images.expectation import typical_tokens
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
 from pipeline.prompts.layout import lay_out
+from pipeline.prompts.order import CHARACTERS_A_TOKEN, Asked, Order, orders
 from pipeline.prompts.prefix import fixed_prompt
 from pipeline.providers.chat import ChatProvider
 from pipeline.providers.dialects import DIALECTS
@@ -56,13 +58,14 @@ class OpenTask:
     definition: TaskDefinition
     context: tuple[str, ...]
     grows: bool
+    image_first: bool = False
 
     def prompt(self, columns: Mapping[str, Value], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
         """The question for one row."""
         fixed = self.fixed
         if self.grows and len(images) > 1:
             fixed = replace(fixed, max_tokens=min(fixed.max_tokens * len(images), LONGEST_ANSWER))
-        return lay_out(fixed, columns, self.context, images)
+        return replace(lay_out(fixed, columns, self.context, images), image_first=self.image_first)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
         """The answer columns, for a picture of so many pages. Raises ItemError."""
@@ -72,7 +75,7 @@ class OpenTask:
 
 def open_tasks(config: Config) -> dict[str, OpenTask]:
     """The configured tasks by name."""
-    opened = {}
+    opened: dict[str, OpenTask] = {}
     for task in config.tasks:
         definition = define(task, config.prompt_of(task))
         fixed = fixed_prompt(
@@ -90,7 +93,25 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
         grows = definition.grows and task.max_tokens is None
         contract = _contract(config, task, definition)
         opened[task.folder] = OpenTask(task.folder, fixed, contract, definition, task.context, grows)
-    return opened
+    found = orders_of(config, opened)
+    return {name: replace(task, image_first=found[name].image_first) for name, task in opened.items()}
+
+
+def orders_of(config: Config, tasks: Mapping[str, OpenTask]) -> Mapping[str, Order]:
+    """Whether text or pictures stand first, by task; from the configuration alone, so that a run and its plan agree."""
+    asked = []
+    for task in config.tasks:
+        opened = tasks[task.folder]
+        # A picture whose rows bring their own questions is meant to be asked several.
+        questions = 2 if getattr(task, "question_from", None) else 1
+        text, picture = text_tokens(opened.fixed), typical_tokens(opened.contract)
+        asked.append(Asked(task.folder, opened.fixed.model, opened.contract, text, picture, questions))
+    return orders(asked, config.provider.layout, caches=not config.embedded)
+
+
+def text_tokens(fixed: FixedPrompt) -> float:
+    """About so many tokens has the text that is the same for every row."""
+    return (len(fixed.system) + len(fixed.instructions)) / CHARACTERS_A_TOKEN
 
 
 def _contract(config: Config, task: TaskConfig, definition: TaskDefinition) -> ImageContract:

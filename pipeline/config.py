@@ -88,7 +88,10 @@ class Images(Section):
 
 
 class Provider(Section):
-    """Which server and how it samples."""
+    """Which server and how it samples.
+
+    `layout` says whether the text or the pictures stand first; with auto it follows from what is asked.
+    """
 
     dialect: str
     base_url: str | None = None
@@ -97,6 +100,7 @@ class Provider(Section):
     model: str | None = None
     temperature: float = Field(0.0, ge=0, le=2)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    layout: Literal["auto", "text_first", "image_first"] = "auto"
 
 
 class Task(Section):

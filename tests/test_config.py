@@ -72,6 +72,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("provider", "model"): "m",
     ("provider", "temperature"): 0.5,
     ("provider", "seed"): 3,
+    ("provider", "layout"): "image_first",
     ("tasks", "kind"): "moderate",
     ("tasks", "name"): "mine",
     ("tasks", "context"): ("title",),
