@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -100,6 +100,32 @@ def plan(
 
 
 @app.command()
+def check(
+    config: Annotated[Path, typer.Argument(help="The TOML file that explains the run.")],
+    overrides: Overrides = None,
+    json: AsJson = False,
+) -> None:
+    """Ask the server what a run needs of it: key, model, pictures, schema, cache. At most four small calls.
+
+    Exit codes: 0 all fine (? is what the server did not tell), 2 configuration, 5 something a run needs is missing.
+    """
+    import anyio
+
+    from pipeline import checks
+    from pipeline.probe import probe
+    from pipeline.reporting.probed import as_json, print_probe
+
+    _set_up(verbose=False)
+    settings = _reported(lambda: checks.read_config(config, overrides or []))
+    found = _reported(lambda: anyio.run(probe, settings))
+    if json:
+        _print_json(as_json(found))
+    else:
+        print_probe(found, _console())
+    raise typer.Exit(0 if found.fine else 5)
+
+
+@app.command()
 def rerun(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="An output folder; its own configuration is used.")],
     kinds: Annotated[list[str] | None, typer.Option("--kind", help="Failures of this kind; may be repeated.")] = None,
@@ -148,11 +174,15 @@ def _set_up(*, verbose: bool) -> bool:
 def _reported(act: Callable[[], Result]) -> Result:
     """What `act` gives; what is wrong is explained, and the process ends."""
     from pipeline.core.errors import VlmBatchError
+    from pipeline.explain import explained
 
     try:
         return act()
     except (VlmBatchError, BaseExceptionGroup) as error:
-        raise typer.Exit(_explain(error)) from None
+        code, problems = explained(error)
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        raise typer.Exit(code) from None
 
 
 def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
@@ -212,30 +242,6 @@ def serve(
     from pipeline.embedded.server import serve as serve_embedded
 
     serve_embedded(port, until_stdin_closes=False)
-
-
-def _explain(error: BaseException) -> int:
-    """Print what went wrong, each thing once, and return the exit code. Anything but ours is a bug and is raised."""
-    from pipeline.core.errors import ConfigError, HeldError, VlmBatchError
-
-    leaves = list(_leaves(error))
-    if not all(isinstance(leaf, VlmBatchError) for leaf in leaves):
-        raise error
-    problems = [problem for leaf in leaves for problem in (leaf.problems if isinstance(leaf, ConfigError) else [leaf])]
-    for problem in dict.fromkeys(map(str, problems)):
-        print(f"error: {problem}", file=sys.stderr)
-    if isinstance(leaves[0], ConfigError):
-        return 2
-    return 75 if isinstance(leaves[0], HeldError) else 1
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside a group, however deep: several tasks may meet the same full disk."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
 
 
 def _console() -> Console:

@@ -6,7 +6,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +21,10 @@ from pipeline.checks import define, further_problems
 from pipeline.config import Config
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import read_key
-from pipeline.core.errors import KINDS, ConfigError
+from pipeline.core.errors import KINDS, ConfigError, ServerError
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, Prompt, Value
+from pipeline.embedded.child import running_server
 from pipeline.images.expectation import typical_tokens
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
@@ -141,6 +143,19 @@ def open_provider(config: Config, base_url: str, transport: AiohttpTransport) ->
     return ChatProvider(
         dialect, base_url=base_url, api_key=key, transport=transport, timeout_s=REQUEST_SECONDS, prices=Prices.load()
     )
+
+
+@asynccontextmanager
+async def serving(config: Config, died: Callable[[ServerError], None]) -> AsyncIterator[str]:
+    """The address of the configured server; the embedded one runs as long as this lasts, and `died` hears of its end.
+
+    Raises ServerError when that cannot be started.
+    """
+    if not config.embedded:
+        yield config.provider.base_url or DIALECTS[config.provider.dialect].base_url or ""
+        return
+    async with running_server(died) as base_url:
+        yield base_url
 
 
 def open_reader(config: Config) -> ChatProvider:
