@@ -56,13 +56,27 @@ def test_at_most_64_files_are_opened(tmp_path: Path) -> None:
     assert (found.size.value, found.size.count) == (7, 1000)
 
 
-def test_a_row_that_cannot_be_asked_is_told() -> None:
-    class Demanding(OpenTask):
-        def prompt(self, columns: Any, images: Any) -> Prompt:
-            raise ItemError("bad_row", "it brings no question")
+class Demanding(OpenTask):
+    """Wants every row to bring a question."""
 
+    def prompt(self, columns: Any, images: Any) -> Prompt:
+        if "question" not in columns:
+            raise ItemError("bad_row", "it brings no question")
+        return Prompt(self.fixed, None, images, columns["question"])
+
+
+def demanding_task() -> Demanding:
     (task,) = tasks().values()
-    demanding = Demanding(**{name: getattr(task, name) for name in OpenTask.__slots__})
+    return Demanding(**{name: getattr(task, name) for name in OpenTask.__slots__})
+
+
+def test_the_rows_own_questions_are_counted() -> None:
+    rows = [ManifestRow(1, n, "", "", columns={"question": "?" * 40 * n}) for n in range(3)]
+    assert survey(rows, {"ask": demanding_task()}, RULES, about=3).row_text["ask"].value == 10
+
+
+def test_a_row_that_cannot_be_asked_is_told() -> None:
+    demanding = demanding_task()
     problem = ManifestRow(1, 0, "", "", problem=ItemError("no_image", ""))
     found = survey([problem, replace(problem, problem=None)], {"caption": demanding}, RULES, about=2)
     assert found.unusable == {"no_image": 1, "bad_row": 1}

@@ -12,6 +12,8 @@ import pytest
 from pipeline.core.pictures import ImageContract
 from pipeline.images.prepare import prepared
 from pipeline.images.rules import ServerRules
+from pipeline.tasks.caption import caption
+from pipeline.tasks.definition import TaskOptions
 from tests.integration.command import Job, until
 from tests.support import scripts
 from tests.support.exchange import Usage
@@ -49,7 +51,9 @@ def test_a_new_output_is_foreseen(new_job: NewJob, fake_server: FakeServer) -> N
     contract, rules = ImageContract(512, family="qwen2.5-vl"), ServerRules(frozenset({"JPEG"}), None, None)
     images = sum(image.tokens or 0 for source in sources for image in prepared(source, contract, rules))
     assert task["tokens"]["image"] == images
-    assert images < task["tokens"]["prompt"] < images + 7 * 300
+    asked = caption(TaskOptions())
+    text = (len(asked.system) + len(asked.instructions)) / 4
+    assert task["tokens"]["prompt"] == pytest.approx(images + 7 * text, abs=1)
     assert (task["tokens"]["completion"], task["tokens"]["completion_is"]) == (7 * 300, "at most")
     assert found["seconds"] == 140
     assert found["seconds_from"].startswith("3 requests a minute; how long an answer takes is unknown")

@@ -80,7 +80,7 @@ def test_money_is_the_price_or_what_earlier_answers_cost() -> None:
 @pytest.mark.parametrize(
     ("calls", "rate", "expected"),
     [
-        ([(0, 2.0)], 60, 0.0),
+        ([(0, None)], None, 0.0),
         ([(100, None)], None, None),
         ([(100, None)], 60, 100.0),
         ([(100, 2.0)], None, 20.0),
