@@ -15,9 +15,8 @@ import structlog
 from anyio.to_thread import run_sync
 
 from pipeline.closing import judge, mark_complete, write_derived
-from pipeline.compose import new_run_id, open_provider
+from pipeline.compose import new_run_id, open_provider, serving
 from pipeline.config import Config
-from pipeline.embedded.child import running_server
 from pipeline.engine.flow import Flow, Settings
 from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy
@@ -147,7 +146,7 @@ async def _work(
     concurrency = config.limits.concurrency
     async with (
         _preparer(dialect, settings.threads) as preparer,
-        _server(config, stop) as base_url,
+        serving(config, stop.fail) as base_url,
         _web(config) as web,
         _recorded(opened.output, run_id, concurrency, stats),
     ):
@@ -166,15 +165,6 @@ async def _work(
             showing.start_soon(lambda: report_progress(stats, for_machine=wish.for_machine))
             await Flow(parts, settings, stop, stats).run()
             showing.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _server(config: Config, stop: Stop) -> AsyncIterator[str]:
-    if not config.embedded:
-        yield config.provider.base_url or DIALECTS[config.provider.dialect].base_url or ""
-        return
-    async with running_server(stop.fail) as base_url:
-        yield base_url
 
 
 @asynccontextmanager

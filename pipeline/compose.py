@@ -6,7 +6,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +21,17 @@ from pipeline.checks import define, further_problems
 from pipeline.config import Config
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import read_key
-from pipeline.core.errors import KINDS, ConfigError
+from pipeline.core.errors import KINDS, ConfigError, ServerError
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, Prompt, Value
+from pipeline.embedded.child import running_server
+from pipeline.images.expectation import typical_tokens
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
 from pipeline.prompts.layout import lay_out
+from pipeline.prompts.order import CHARACTERS_A_TOKEN, Asked, Order, orders
 from pipeline.prompts.prefix import fixed_prompt
 from pipeline.providers.completions import TEMPLATE
 from pipeline.providers.dialects import DIALECTS
@@ -73,7 +77,7 @@ class OpenTask:
 
 def open_tasks(config: Config) -> dict[str, OpenTask]:
     """The configured tasks by name."""
-    opened = {}
+    opened: dict[str, OpenTask] = {}
     for task in config.tasks:
         definition = define(task, config.prompt_of(task))
         fixed = fixed_prompt(
@@ -92,16 +96,27 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
         grows = definition.grows and task.max_tokens is None
         contract = _contract(config, task, definition)
         opened[task.folder] = OpenTask(
-            task.folder,
-            fixed,
-            contract,
-            definition,
-            task.context,
-            grows,
-            image_first=config.provider.layout == "image_first",
-            question_from=task.question_from,
+            task.folder, fixed, contract, definition, task.context, grows, question_from=task.question_from
         )
-    return opened
+    found = orders_of(config, opened)
+    return {name: replace(task, image_first=found[name].image_first) for name, task in opened.items()}
+
+
+def orders_of(config: Config, tasks: Mapping[str, OpenTask]) -> Mapping[str, Order]:
+    """Whether text or pictures stand first, by task; from the configuration alone, so that a run and its plan agree."""
+    asked = []
+    for task in config.tasks:
+        opened = tasks[task.folder]
+        # A picture whose rows bring their own questions is meant to be asked several.
+        questions = 2 if getattr(task, "question_from", None) else 1
+        text, picture = text_tokens(opened.fixed), typical_tokens(opened.contract)
+        asked.append(Asked(task.folder, opened.fixed.model, opened.contract, text, picture, questions))
+    return orders(asked, config.provider.layout, caches=not config.embedded)
+
+
+def text_tokens(fixed: FixedPrompt) -> float:
+    """About so many tokens has the text that is the same for every row."""
+    return (len(fixed.system) + len(fixed.instructions)) / CHARACTERS_A_TOKEN
 
 
 def _contract(config: Config, task: TaskConfig, definition: TaskDefinition) -> ImageContract:
@@ -130,7 +145,20 @@ def open_provider(config: Config, base_url: str, transport: AiohttpTransport) ->
     return _server(config, base_url, key, transport)
 
 
-def open_reader(config: Config) -> Server:
+@asynccontextmanager
+async def serving(config: Config, died: Callable[[ServerError], None]) -> AsyncIterator[str]:
+    """The address of the configured server; the embedded one runs as long as this lasts, and `died` hears of its end.
+
+    Raises ServerError when that cannot be started.
+    """
+    if not config.embedded:
+        yield config.provider.base_url or DIALECTS[config.provider.dialect].base_url or ""
+        return
+    async with running_server(died) as base_url:
+        yield base_url
+
+
+def open_reader(config: Config) -> ChatProvider:
     """Reads answers that are there already, and prices them: it has no key and no way to a server."""
     return _server(config, "", None, httpx.AsyncBaseTransport())
 

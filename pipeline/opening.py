@@ -64,12 +64,12 @@ def open_output(
     Raises ConfigError, ManifestError, LedgerError. Until the plan is grown nothing but the lock is written.
     """
     old, new = output.newest_config(), record_of(config)
-    _mind_changes(old, new, output, accept=accept_change)
+    mind_changes(old, new, output, accept=accept_change)
     tasks = open_tasks(config)
     # Reading answers needs no server: recovery works before one is there.
     reader = open_provider(config, config.provider.base_url or "", transport)
-    units = _units(config, output)
-    plan = _first_plan(config, output, tasks, units)
+    units = manifest_units(config, output)
+    plan = first_plan(config, output, tasks, units)
     schemas = open_schemas(tasks, plan.kept or [])
     settler = Settler(tasks, reader, config.retry.repairs, config.retry.lifetime_attempts)
     ledger, recovery = open_ledger(
@@ -122,8 +122,8 @@ def _plan_on(
     return Opened(output, tasks, ledger, PlannedManifest(plan, {unit.name: unit for unit in units}))
 
 
-def _mind_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any], output: Output, *, accept: bool) -> None:
-    """Refuse settings that differ from those of earlier answers, unless somebody wants that."""
+def mind_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any], output: Output, *, accept: bool) -> None:
+    """Refuse settings that differ from those of earlier answers, unless somebody wants that. Raises ConfigError."""
     changes = changed_settings(old, new) if old is not None else {}
     if accept:
         fixed = [(task, name) for task, settings in changes.items() for name in settings if name in _COLUMNS]
@@ -154,8 +154,11 @@ def _followed(selection: Selection, moves: Iterable[Move]) -> Selection:
     return places
 
 
-def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], units: Sequence[Unit]) -> Plan:
-    """The plan as it stands; a new output gets its first generation, which fixes the kept columns."""
+def first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], units: Sequence[Unit]) -> Plan:
+    """The plan as it stands; a new output gets its first generation, which fixes the kept columns.
+
+    Raises ConfigError, LedgerError, ManifestError.
+    """
     if not any(True for unit in units for _ in unit.rows()):
         raise ConfigError([f"manifest.path: no picture is found in {', '.join(config.manifest.path)}"])
     plan = load_plan(output.plan)
@@ -178,7 +181,7 @@ def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], u
     return plan
 
 
-def _units(config: Config, output: Output) -> list[Unit]:
+def manifest_units(config: Config, output: Output) -> list[Unit]:
     """What the manifest's path names today. Raises ConfigError: the path or the columns it needs are not there."""
     try:
         return open_manifest(

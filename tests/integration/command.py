@@ -180,6 +180,11 @@ class Job:
         with Running([*COMMAND, verb, str(self.out), *options], env=self.env) as running:
             return running.end()
 
+    def about_the_job(self, verb: str, *options: str) -> Ended:
+        """Another command about the configuration."""
+        with Running([*COMMAND, verb, str(self.write()), *options], env=self.env) as running:
+            return running.end()
+
     # What a reader finds
 
     def rows(self, task: str = "caption") -> list[dict[str, Any]]:
