@@ -108,7 +108,7 @@ def orders_of(config: Config, tasks: Mapping[str, OpenTask]) -> Mapping[str, Ord
     for task in config.tasks:
         opened = tasks[task.folder]
         # A picture whose rows bring their own questions is meant to be asked several.
-        questions = 2 if getattr(task, "question_from", None) else 1
+        questions = 2 if task.question_from else 1
         text, picture = text_tokens(opened.fixed), typical_tokens(opened.contract)
         asked.append(Asked(task.folder, opened.fixed.model, opened.contract, text, picture, questions))
     return orders(asked, config.provider.layout, caches=not config.embedded)
@@ -158,7 +158,7 @@ async def serving(config: Config, died: Callable[[ServerError], None]) -> AsyncI
         yield base_url
 
 
-def open_reader(config: Config) -> ChatProvider:
+def open_reader(config: Config) -> Server:
     """Reads answers that are there already, and prices them: it has no key and no way to a server."""
     return _server(config, "", None, httpx.AsyncBaseTransport())
 
