@@ -86,6 +86,7 @@ def test_what_is_done_is_not_foreseen_again(new_job: NewJob, fake_server: FakeSe
     found = plan(job, fake_server)
     task = found["tasks"]["caption"]
     assert (found["rows"], task["answered"], task["failed"], task["to_ask"], task["again"]) == (10, 2, 1, 7, 1)
+    assert found["sample"]["rows"] == found["rows_to_ask"] == 7
     # Learned: 900 image tokens a picture and 100 of text; 3 rows reached the model (two answered, one filtered).
     assert task["tokens"]["sources"]["prompt"] == "text of earlier answers, and pictures"
     assert task["tokens"]["image"] == 7 * 900
@@ -111,12 +112,22 @@ def test_what_is_done_is_not_foreseen_again(new_job: NewJob, fake_server: FakeSe
     assert fake_server.total - before == found["tasks"]["caption"]["to_ask"]
     found = plan(job, fake_server)
     assert (found["rows"], found["rows_to_ask"], found["cost_usd"], found["seconds"]) == (10, 0, 0, 0)
-    assert found["tasks"]["caption"]["to_ask"] == 0
+    assert (found["tasks"]["caption"]["to_ask"], found["tasks"]["caption"]["again"]) == (0, 0)
     # A new task asks all of them, the old one none.
     job.tasks.append({"kind": "ocr"})
     found = plan(job, fake_server)
     assert {name: task["to_ask"] for name, task in found["tasks"].items()} == {"caption": 0, "ocr": 10}
     assert found["rows_to_ask"] == 10
+
+
+def test_a_row_is_left_as_long_as_one_task_lacks_it(new_job: NewJob, fake_server: FakeServer) -> None:
+    tasks = [{"kind": "caption"}, {"kind": "ocr", "model": "other"}]
+    job = new_job(3, tasks=tasks, run_={"max_failure_share": 1.0}, retry={"attempts": 1})
+    fake_server.script = scripts.by_model({"other": scripts.error(500)}, scripts.caption())
+    assert job.run().code == 0
+    found = plan(job, fake_server)
+    assert [(task["answered"], task["again"]) for task in found["tasks"].values()] == [(3, 0), (0, 3)]
+    assert found["rows_to_ask"] == found["sample"]["rows"] == 3
 
 
 def test_rows_that_cannot_be_used_and_names_that_come_again_are_told(new_job: NewJob, fake_server: FakeServer) -> None:
