@@ -1,4 +1,4 @@
-"""A handful of calls to a server outside of any run: bounded in number and time, counted, and never journaled."""
+"""A few calls to a server outside of any run: bounded in number and time, counted, and never journaled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST_WAIT_S: Final = 5.0
 
 @dataclass(slots=True)
 class FewCalls:
-    """At most four, each of at most 60 s; one of them may be a retry."""
+    """At most four, each of at most 60 s; one of them may be a retry. The caller asks nothing when none is `left`."""
 
     provider: Provider
     made: int = 0
@@ -27,10 +27,15 @@ class FewCalls:
     """What was answered, each with the model that was asked."""
     _retried: bool = False
 
+    @property
+    def left(self) -> int:
+        """How many more may be made."""
+        return MOST_CALLS - self.made
+
     async def ask(self, model: str, body: bytes) -> Completion | RunError | CallError:
         """The completion, or why there is none."""
         found = self._read(await self.send(body))
-        if isinstance(found, CallError) and _may_pass(found) and not self._retried and self.made < MOST_CALLS:
+        if isinstance(found, CallError) and _may_pass(found) and not self._retried and self.left:
             self._retried = True
             await anyio.sleep(min(found.retry_after or 1.0, LONGEST_WAIT_S))
             found = self._read(await self.send(body))
@@ -40,8 +45,6 @@ class FewCalls:
 
     async def send(self, body: bytes) -> Reply | CallError:
         """One attempt."""
-        if self.made == MOST_CALLS:
-            return CallError("timeout", f"not asked: {MOST_CALLS} calls were made", reached=False)
         self.made += 1
         try:
             with anyio.fail_after(CALL_S):

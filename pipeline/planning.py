@@ -118,12 +118,6 @@ def _task(
     standings = [standing for (name, _), standing in book.standings.items() if name == task.name]
     shards = [shard for shard in plan.active if shard.tasks is None or task.name in shard.tasks]
     to_ask = sum(shard.rows - len(book.standing(task.name, shard.number).settled) for shard in shards)
-    again = sum(
-        ordinal not in standing.settled
-        for standing in standings
-        if standing.shard not in plan.retired
-        for ordinal in standing.to_try_again()
-    )
     answered = sum(len(standing.done) + len(standing.rows) for standing in standings)
     calls = round(to_ask * seen.usable)
     mean = seen.image_tokens.get(task.contract)
@@ -136,11 +130,26 @@ def _task(
         answered=answered,
         failed=sum(len(standing.settled) for standing in standings) - answered,
         to_ask=to_ask,
-        again=again,
+        again=_again(task.name, book, plan, shards),
         calls=calls,
         tokens=spent,
         cost_usd=cost(task.fixed.model, spent, open_reader(config).cost, past, calls) if calls else 0.0,
     )
+
+
+def _again(task: str, book: Book, plan: Plan, shards: Sequence[Shard]) -> int:
+    """How many questions that are to be asked have failed before, here or at a place that they have left."""
+    standings = {shard.number: book.standing(task, shard.number) for shard in shards}
+    found = {
+        (number, ordinal)
+        for number, standing in standings.items()
+        for ordinal in standing.to_try_again()
+        if ordinal not in standing.settled  # in the journal alone: not this run's, but the next one's
+    }
+    for new in (move.places[1] for move in plan.moved):
+        if new.task == task and new.shard in standings and new.ordinal not in standings[new.shard].settled:
+            found.add((new.shard, new.ordinal))
+    return len(found)
 
 
 def _rows_left(book: Book, tasks: Mapping[str, OpenTask], shard: Shard) -> int:

@@ -16,7 +16,7 @@ from pipeline.config_file import read_key
 from pipeline.core.errors import CallError, ItemError, ServerError
 from pipeline.core.ports import Provider
 from pipeline.core.types import Completion, Prompt, Value
-from pipeline.few_calls import MOST_CALLS, FewCalls
+from pipeline.few_calls import FewCalls
 from pipeline.images.prepare import prepared
 from pipeline.images.rules import ServerRules
 from pipeline.images.specimen import COLOURS, SEEN, specimen
@@ -109,9 +109,11 @@ class _Asking:
         await self._schema(task, needed=any(task.fixed.schema for task in tasks.values()))
         await self._cache(prompt)
         other = next((task for task in tasks.values() if task.fixed.model != models[0]), None)
-        if other is not None:
+        if other is not None and self.calls.left:
             await self._vision(other, self._prompt(other))
-        elif self.calls.made < MOST_CALLS:
+        elif other is not None:
+            self.add("vision", "open", f"{other.name}: not asked, all calls were made.")
+        elif self.calls.left:
             await self._error_shape(models[0])
 
     def _prompt(self, task: OpenTask) -> Prompt:
@@ -183,12 +185,11 @@ class _Asking:
             mark: Mark = "wrong" if needed and _mark_of(found) == "wrong" else "open"
             self.add("schema", mark, f"refused: {found}", "" if needed else "No task needs it.")
             return
-        value = _colour(found.text)
-        if value is not None:
+        if _obeys(found.text):
             self.add("schema", "fine", "a JSON schema is enforced.")
         else:
             self.add("schema", "open", f"ignored: {_quoted(found)}.", "Answers are checked here all the same.")
-        if value == SEEN or (value is None and re.search(rf"\b{SEEN}\b", found.text, re.IGNORECASE)):
+        if re.search(rf"\b{SEEN}\b", found.text, re.IGNORECASE):
             self.add("sight", "fine", f"the {SEEN} picture was seen as such.")
         else:
             self.add("sight", "open", f"the picture is {SEEN}, the answer was {_quoted(found)}.", "Does the model see?")
@@ -224,15 +225,13 @@ def _mark_of(error: Exception) -> Mark:
     return "open" if passing else "wrong"
 
 
-def _colour(text: str) -> str | None:
-    """The colour in an answer that obeys the schema to the letter."""
+def _obeys(text: str) -> bool:
+    """Whether an answer obeys the schema to the letter."""
     try:
         value: Any = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return None
-    if not isinstance(value, dict) or value.keys() != {"colour"} or value["colour"] not in COLOURS:
-        return None
-    return str(value["colour"])
+        return False
+    return isinstance(value, dict) and value.keys() == {"colour"} and value["colour"] in COLOURS
 
 
 def _quoted(completion: Completion) -> str:

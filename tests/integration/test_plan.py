@@ -86,6 +86,7 @@ def test_what_is_done_is_not_foreseen_again(new_job: NewJob, fake_server: FakeSe
     found = plan(job, fake_server)
     task = found["tasks"]["caption"]
     assert (found["rows"], task["answered"], task["failed"], task["to_ask"], task["again"]) == (10, 2, 1, 7, 1)
+    assert found["sample"]["rows"] == found["rows_to_ask"] == 7
     # Learned: 900 image tokens a picture and 100 of text; 3 rows reached the model (two answered, one filtered).
     assert task["tokens"]["sources"]["prompt"] == "text of earlier answers, and pictures"
     assert task["tokens"]["image"] == 7 * 900
@@ -99,21 +100,34 @@ def test_what_is_done_is_not_foreseen_again(new_job: NewJob, fake_server: FakeSe
 
     # The manifest changes: the next run asks as many questions as were foreseen.
     (job.folder / "pictures" / "new.png").write_bytes(picture(77, 40, 30, "PNG"))
-    next(path for path in sorted((job.folder / "pictures").iterdir()) if path.suffix == ".jpg").unlink()
+    [path for path in sorted((job.folder / "pictures").iterdir()) if path.suffix == ".jpg"][-1].unlink()
     found = plan(job, fake_server)
     assert found["rows"] == 10
     assert found["vanished"] == 1
+    assert found["tasks"]["caption"]["again"] == 1, "what failed has a new place, and is known to have failed"
+    assert found["tasks"]["caption"]["to_ask"] == found["sample"]["rows"] == found["rows_to_ask"] == 7
     fake_server.script = scripts.caption()
     before = fake_server.total
     assert job.run().code == 0
     assert fake_server.total - before == found["tasks"]["caption"]["to_ask"]
     found = plan(job, fake_server)
     assert (found["rows"], found["rows_to_ask"], found["cost_usd"], found["seconds"]) == (10, 0, 0, 0)
-    assert found["tasks"]["caption"]["to_ask"] == 0
+    assert (found["tasks"]["caption"]["to_ask"], found["tasks"]["caption"]["again"]) == (0, 0)
     # A new task asks all of them, the old one none.
     job.tasks.append({"kind": "ocr"})
     found = plan(job, fake_server)
     assert {name: task["to_ask"] for name, task in found["tasks"].items()} == {"caption": 0, "ocr": 10}
+    assert found["rows_to_ask"] == 10
+
+
+def test_a_row_is_left_as_long_as_one_task_lacks_it(new_job: NewJob, fake_server: FakeServer) -> None:
+    tasks = [{"kind": "caption"}, {"kind": "ocr", "model": "other"}]
+    job = new_job(3, tasks=tasks, run_={"max_failure_share": 1.0}, retry={"attempts": 1})
+    fake_server.script = scripts.by_model({"other": scripts.error(500)}, scripts.caption())
+    assert job.run().code == 0
+    found = plan(job, fake_server)
+    assert [(task["answered"], task["again"]) for task in found["tasks"].values()] == [(3, 0), (0, 3)]
+    assert found["rows_to_ask"] == found["sample"]["rows"] == 3
 
 
 def test_rows_that_cannot_be_used_and_names_that_come_again_are_told(new_job: NewJob, fake_server: FakeServer) -> None:
@@ -141,8 +155,8 @@ def test_rows_that_cannot_be_used_and_names_that_come_again_are_told(new_job: Ne
 
 
 def test_a_running_output_is_looked_at(new_job: NewJob, fake_server: FakeServer) -> None:
-    job = new_job(6, provider=PRICED, limits={"concurrency": 2})
-    fake_server.script = scripts.fail_first(3, scripts.caption(), scripts.hang())
+    job = new_job(6, provider=PRICED, limits={"concurrency": 2}, retry={"attempts": 1})
+    fake_server.script = scripts.sequence(scripts.error(500), scripts.caption(), scripts.caption(), scripts.hang())
     with job.start() as running:
         until(lambda: fake_server.answered == 3 and fake_server.in_flight == 2, "three answers, and two that wait")
         until(
@@ -153,7 +167,8 @@ def test_a_running_output_is_looked_at(new_job: NewJob, fake_server: FakeServer)
         assert ended.code == 0, ended.stderr
         assert f"is being worked on by process {running.pid}" in ended.stdout
         running.kill()
-    assert plan(job, fake_server)["tasks"]["caption"]["answered"] == 3
+    task = plan(job, fake_server)["tasks"]["caption"]
+    assert (task["answered"], task["failed"], task["to_ask"], task["again"]) == (2, 1, 3, 0)
 
 
 def test_what_a_run_would_refuse_is_refused(new_job: NewJob, fake_server: FakeServer, tmp_path: Path) -> None:

@@ -6,9 +6,35 @@ from typing import get_args
 
 import pytest
 
-from pipeline.providers.models import listed_models
+from pipeline.providers.models import ask_for_models, listed_models
 from pipeline.providers.shapes import shape_of
+from pipeline.storage.http import AiohttpTransport
+from tests.support.exchange import Reply
+from tests.support.fake_server import FakeServer
+from tests.support.http1 import Connection
 from tests.support.scripts import Shape, error_body
+
+KEY = "sk-very-secret-1234"
+
+
+class Echo(FakeServer):
+    """Says what it was asked with."""
+
+    def _arrived(self, connection: Connection, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        said = f"{method} {path} {headers.get('authorization', 'without a key')}"
+        connection.send(Reply(403, said.encode()), lambda: None)
+
+
+@pytest.mark.parametrize(("key", "shown"), [(KEY, "Bearer [key]"), (None, "without a key")])
+@pytest.mark.anyio
+async def test_the_key_is_sent_and_never_repeated(key: str | None, shown: str) -> None:
+    transport = AiohttpTransport()
+    async with Echo() as server:
+        try:
+            reply = await ask_for_models(transport, f"{server.base_url}/", key)
+        finally:
+            await transport.aclose()
+    assert (reply.status, reply.body.decode()) == (403, f"GET /v1/models {shown}")
 
 
 @pytest.mark.parametrize(
