@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -42,14 +43,31 @@ def pairs_by_reader(out: Path, task: str, column: str, scratch: Path) -> dict[st
 
 
 def loaded(out: Path, task: str, scratch: Path) -> Loaded:
-    """By the output's card, in a process of its own: `datasets` reads its environment when it is imported."""
-    env = {**os.environ, "HF_HOME": str(scratch), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(scratch / "cache")}
+    """By the output's card."""
     code = (
         "import datasets, json, sys; found = datasets.load_dataset(sys.argv[1], sys.argv[2])['train'];"
         "print(json.dumps([found.features.to_dict(), sorted(found, key=lambda row: row['key'])], default=str))"
     )
-    read = subprocess.run(
-        [sys.executable, "-c", code, str(out), task], env=env, capture_output=True, text=True, timeout=120
+    env = {"HF_HOME": str(scratch), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(scratch / "cache")}
+    return Loaded(*_said(code, str(out), task, **env))
+
+
+def samples(urls: str) -> list[dict[str, Any]]:
+    """What a WebDataset loader makes of tars: `__key__`, and the bytes of each field."""
+    code = (
+        "import base64, json, sys, webdataset; found = webdataset.WebDataset(sys.argv[1], shardshuffle=False);"
+        "print(json.dumps([{name: value if name[0] == '_' else base64.b64encode(value).decode()"
+        " for name, value in sample.items()} for sample in found], default=str))"
     )
+    return [
+        {name: value if name.startswith("_") else base64.b64decode(value) for name, value in sample.items()}
+        for sample in _said(code, urls)
+    ]
+
+
+def _said(code: str, *arguments: str, **env: str) -> Any:
+    """In a process of its own: such packages read the environment when they are imported, and leave files open."""
+    command = [sys.executable, "-c", code, *arguments]
+    read = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=120)
     assert read.returncode == 0, read.stderr
-    return Loaded(*json.loads(read.stdout))
+    return json.loads(read.stdout)
