@@ -5,6 +5,11 @@ file holds itself have the path of their Hugging Face struct for a key, as long 
 where there is nothing better, a row is called `<file>:<row>`, counted from 1. Such a name moves to another picture when
 the file is written again in another order: give rows a key column if that may happen.
 
+Files of one data set may call their pictures alike (`0.jpg` in each). That is left to `manifest.on_duplicate_key`, and
+no file's name is put before its paths, since a key must not change (decision 002): `train-00000-of-00002` has another
+name as soon as a file is added, and paths that stand alone only while those of all files differ would change on the day
+that one repeats. `0.jpg#2` stays while files are added behind, whatever they are called then.
+
 A page that turns out broken after planning costs the rows that cannot be read for it (`bad_row`), not the run.
 """
 

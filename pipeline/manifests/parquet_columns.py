@@ -15,7 +15,7 @@ import pyarrow.types as kinds
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import ColumnType
-from pipeline.manifests.listing import IMAGE_NAMES
+from pipeline.manifests.listing import usual_names
 from pipeline.manifests.parquet_features import image_columns
 
 Form = Literal["text", "bytes", "struct"]
@@ -87,7 +87,8 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
         return picture
     fields = [find_field(schema, leaves, name) for name in schema.names]
     pictures = [picture for field in fields if field and (picture := _picture(field))]
-    usual = [picture for picture in pictures if picture.field.name.lower() in IMAGE_NAMES]
+    names = usual_names([picture.field.name for picture in pictures])
+    usual = [picture for picture in pictures if picture.field.name in names]
     called = image_columns(schema)
     found: list[Picture] = []
     for found in (
@@ -100,8 +101,8 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
             return found[0]
         if found:
             break
-    names = ", ".join(picture.field.name for picture in found)
-    what = f"Several columns could hold the picture: {names}" if found else "No column holds the picture"
+    candidates = ", ".join(picture.field.name for picture in found)
+    what = f"Several columns could hold the picture: {candidates}" if found else "No column holds the picture"
     raise ManifestError(f"{file}: {what}. Its columns are {columns}. Set manifest.image to the right one.")
 
 
