@@ -89,7 +89,8 @@ def _grown(
         examples = ", ".join(_located(changed, list(comparison.duplicates[:3])))
         raise ManifestError(
             f"The manifest names keys more than once ({len(comparison.duplicates)} times too often), for example "
-            f"{examples}. Set manifest.key to a column that is unique, or manifest.on_duplicate_key."
+            f"{examples}. Set manifest.key to a column that is unique, or manifest.on_duplicate_key to 'number' (later "
+            "rows become key#2, key#3) or 'first' (they are left out)."
         )
     if not stale and not comparison.due:
         plan.unplaced = comparison.unplaced
@@ -100,8 +101,8 @@ def _grown(
     for unit in sources:  # row numbers of the first pass mean nothing in another content
         if unit.fingerprint() != records[unit.name]["fingerprint"]:
             raise ManifestError(f"{unit.name} was changed while it was being planned. Run the same command again.")
-    kept = plan.kept if plan.kept is not None else _merge_columns(changed)
-    writer.commit(records, kept, sorted(shard.number for shard in plan.active if shard.unit in stale))
+    retired = sorted(shard.number for shard in plan.active if shard.unit in stale)
+    writer.commit(records, _merge_columns(plan.kept, changed), retired)
     grown = load_plan(plan.folder)
     grown.new_rows, grown.vanished, grown.unplaced = writer.rows, comparison.vanished, comparison.unplaced
     return grown
@@ -127,14 +128,24 @@ def _reopened(plan: Plan, tasks: Sequence[str], pairs: Collection[tuple[str, int
     return {(task, shard) for task, shard in pairs if task in tasks and shard in plan.retired}
 
 
-def _merge_columns(units: Sequence[Unit]) -> list[Column]:
-    """The kept columns over all units; a column whose type differs between them is text."""
-    merged: dict[str, Column] = {}
+def _merge_columns(fixed: Sequence[Column] | None, units: Sequence[Unit]) -> list[Column]:
+    """The kept columns over all units; one whose type differs between them is text, unless types are `fixed` already.
+
+    It has the classes that units give it, if those are the same; what was fixed without any gets none later.
+    """
+    types = {column.name: column.type for column in fixed or ()}
+    classes = {column.name: {column.classes} for column in fixed or ()}
     for unit in units:
         for column in unit.columns():
-            before = merged.get(column.name, column)
-            merged[column.name] = column if before == column else Column(column.name, "string")
-    return list(merged.values())
+            if fixed is None and types.setdefault(column.name, column.type) != column.type:
+                types[column.name] = "string"
+            if column.classes:
+                classes.setdefault(column.name, set()).add(column.classes)
+    merged = []
+    for name, kind in types.items():
+        named = classes.get(name, set())
+        merged.append(Column(name, kind, *(named if kind == "int" and len(named) == 1 else ())))
+    return merged
 
 
 def _located(units: Sequence[Unit], wanted: list[int]) -> Iterator[str]:

@@ -7,7 +7,7 @@ the path as written, or the address without what signs it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from pipeline.storage.door import stat
 
 IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "path", "image_path", "jpg", "png", "webp")
 """Column names taken for the picture's when none is configured, whatever their case."""
+_FILE_NAME = "_file_name"
+"""So ends, where there is none of them, a column of Hugging Face's ImageFolder (`datasets` 5.2.0, read 2026-11-25)."""
 
 ENDINGS = tuple(
     f"{ending}{packing}" for packing in ("", ".gz", ".zst") for ending in (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
@@ -135,7 +137,7 @@ class Listing:
         """The picture's column. The first record of the file decides, wherever a process begins to read."""
         with closing(self._records()) as records:
             names = next((list(record.values) for record in records if record.values is not None), [])
-        found = [name for name in names if name.lower() in IMAGE_NAMES]
+        found = usual_names(names)
         if len(found) == 1:
             return found[0]
         what = f"Several columns could hold the picture: {', '.join(found)}" if found else "No column holds the picture"
@@ -152,6 +154,12 @@ class Listing:
 
     def _changed(self) -> ManifestError:
         return ManifestError(f"{self._name} was changed while it was being read. Run the same command again.")
+
+
+def usual_names(names: Sequence[str]) -> list[str]:
+    """Those by which a column is usually called that names or holds the picture."""
+    usual = [name for name in names if name.lower() in IMAGE_NAMES]
+    return usual or [name for name in names if name.lower().endswith(_FILE_NAME)]
 
 
 def _ending(name: str) -> str:

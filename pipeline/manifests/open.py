@@ -73,6 +73,7 @@ def open_manifest(
                     raise ManifestError(
                         f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
                         "manifest.key, manifest.keep and tasks.context need a listing, Parquet files or tars."
+                        f"{_with_columns(name)}"
                     )
                 order[name] = None
                 continue
@@ -93,6 +94,13 @@ def open_manifest(
         return Skipping(opened(file)) if on_bad_file == "skip" else opened(file)
 
     return [folders[name] if name in folders else guarded(name) for name in order]
+
+
+def _with_columns(folder: str) -> str:
+    """A hint where the folder is one of Hugging Face's ImageFolder and has a table of its pictures."""
+    tables = [f"{folder.rstrip('/')}/metadata.{ending}" for ending in ("csv", "jsonl", "parquet")]
+    found = next((table for table in tables if not is_object_url(folder) and Path(table).is_file()), None)
+    return f" Set manifest.path to {found}." if found else ""
 
 
 def _kind_of(name: str) -> Kind:

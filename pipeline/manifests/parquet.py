@@ -5,6 +5,11 @@ file holds itself have the path of their Hugging Face struct for a key, as long 
 where there is nothing better, a row is called `<file>:<row>`, counted from 1. Such a name moves to another picture when
 the file is written again in another order: give rows a key column if that may happen.
 
+Files of one data set may call their pictures alike (`0.jpg` in each). That is left to `manifest.on_duplicate_key`, and
+no file's name is put before its paths, since a key must not change (decision 002): `train-00000-of-00002` has another
+name as soon as a file is added, and paths that stand alone only while those of all files differ would change on the day
+that one repeats. `0.jpg#2` stays while files are added behind, whatever they are called then.
+
 A page that turns out broken after planning costs the rows that cannot be read for it (`bad_row`), not the run.
 """
 
@@ -26,6 +31,7 @@ from pipeline.manifests.directory import file_size
 from pipeline.manifests.parquet_columns import Field, Picture, column_type, find_field, find_picture, is_key
 from pipeline.manifests.parquet_cursor import Cursor
 from pipeline.manifests.parquet_family import Family
+from pipeline.manifests.parquet_features import class_names
 from pipeline.manifests.parquet_picture import Embedded, name_of, picture_of
 from pipeline.manifests.parquet_source import ParquetSource, open_source
 from pipeline.manifests.parquet_values import plain, text_at, value_at
@@ -112,11 +118,11 @@ class ParquetFile:
         """
         with open_source(self._path) as source:
             fields = self._columns(source).others
-        found = [(name, fields[name].type) for name in self._keep if name in fields]
+            schema = source.schema
         return [
-            Column(name, column_type(kind))
-            for name, kind in found
-            if not (kinds.is_null(kind) and self._family.has(name, typed=True))
+            _kept_column(field, schema)
+            for field in (fields[name] for name in self._keep if name in fields)
+            if not (kinds.is_null(field.type) and self._family.has(field.name, typed=True))
         ]
 
     def read(self, shard: int, rows: Iterable[Placed], kept: list[Column]) -> Iterator[ManifestRow]:
@@ -164,7 +170,7 @@ class ParquetFile:
     def _values(self, row: pa.RecordBatch, columns: _Columns, kept: list[Column]) -> dict[str, Value]:
         """Context and kept columns of one row; what this file lacks is null."""
         wanted: dict[str, ColumnType | None] = dict.fromkeys(self._context)
-        wanted.update(dict(kept))
+        wanted.update((column.name, column.type) for column in kept)
         values: dict[str, Value] = {}
         for name, kind in wanted.items():
             field = columns.others.get(name)
@@ -244,3 +250,8 @@ class ParquetFile:
 
     def _changed(self) -> ManifestError:
         return ManifestError(f"{self._path} was changed while it was being read. Run the same command again.")
+
+
+def _kept_column(field: Field, schema: pa.Schema) -> Column:
+    kind = column_type(field.type)
+    return Column(field.name, kind, class_names(schema, field.steps) if kind == "int" else ())

@@ -19,9 +19,10 @@ from pipeline.manifests.directory import Directory
 from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.parquet_source import open_source
 from pipeline.manifests.skipping import Skipping
-from pipeline.manifests.unit import Placed
+from pipeline.manifests.unit import Placed, Unit
+from tests.manifests.job import Job, captions
 from tests.manifests.pages import keys, listing, only, opened, touch
-from tests.manifests.tables import parquet
+from tests.manifests.tables import images, parquet
 
 ROOT = Path(__file__).parents[2]
 
@@ -255,3 +256,32 @@ def test_a_million_addresses_are_planned_in_little_memory(tmp_path: Path) -> Non
 def test_embedded_pictures_are_read_in_little_memory(tmp_path: Path) -> None:
     found = measured("pictures", "200", str(tmp_path))
     assert found["peak_mb"] < 350
+
+
+def test_files_that_call_their_pictures_alike(tmp_path: Path) -> None:
+    def shard(number: int, of: int, *names: str) -> None:
+        column = images(*((f"{number}{name}".encode(), name) for name in names))
+        parquet(tmp_path / f"set/train-{number:05}-of-{of:05}.parquet", {"image": column})
+
+    def units() -> list[Unit]:
+        return opened(tmp_path / "set/*.parquet")
+
+    shard(0, 2, "0.jpg", "1.jpg")
+    shard(1, 2, "0.jpg")
+    job = Job(tmp_path / "out")
+    said = (
+        r"'0\.jpg' again in row 1 of .*train-00001-of-00002\.parquet\. Set manifest\.key .*on_duplicate_key to 'number'"
+    )
+    with pytest.raises(ManifestError, match=said):
+        job.run(units())
+    job.on_duplicate_key = "number"
+    assert job.run(units()).new_rows == 3
+    assert sorted(job.todo()) == captions("0.jpg", "0.jpg#2", "1.jpg")
+    job.settle(*job.todo())
+
+    # Hugging Face counts the files in their names: one more, and all have new ones.
+    for path in (tmp_path / "set").iterdir():
+        path.rename(path.with_name(path.name.replace("of-00002", "of-00003")))
+    shard(2, 3, "0.jpg")
+    assert job.run(units()).new_rows == 1
+    assert job.todo() == captions("0.jpg#3")
