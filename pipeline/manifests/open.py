@@ -36,8 +36,8 @@ KIND_ENDINGS: Final[dict[Kind, tuple[str, ...]]] = {
     "webdataset": TARS,
 }
 """Ends of names by which a file is taken for one of a kind, in lower case."""
-_CONTAINERS: Final[tuple[Kind, ...]] = ("parquet", "webdataset")
-"""Kinds whose files do not lie in a folder of something else by chance."""
+_CONTAINERS: Final[tuple[Kind, ...]] = ("webdataset", "parquet")
+"""Kinds whose files do not lie in a folder of something else by chance; tables beside tars only tell of them."""
 
 
 def open_manifest(
@@ -129,10 +129,11 @@ def _folder(name: str, prefix: str, avoid: Path, *, told: bool) -> Unit:
     if not Path(folder).is_dir():
         raise ManifestError(f"manifest.path: there is no file or folder {folder} (here: {Path.cwd()}).")
     found = Directory(name, Path(folder), pattern or None, avoid, prefix=prefix)
-    for kind in _CONTAINERS:
-        if not told and not pattern and found.holds_only(KIND_ENDINGS[kind]):
-            raise ManifestError(
-                f"manifest.path: {name} holds no pictures, but files of the kind {kind}. Set manifest.kind = {kind!r} "
-                f"to read all of them, or name some: manifest.path = '{folder}/**/*{KIND_ENDINGS[kind][0]}'."
-            )
+    inside = [] if told or pattern else [kind for kind in _CONTAINERS if found.holds_only(KIND_ENDINGS[kind])]
+    if inside:
+        raise ManifestError(
+            f"manifest.path: {name} holds no pictures, but files of the kind {' and '.join(inside)}. Set manifest.kind "
+            f"= {inside[0]!r} to read all of them, or name some: manifest.path = "
+            f"'{folder}/**/*{KIND_ENDINGS[inside[0]][0]}'."
+        )
     return found
