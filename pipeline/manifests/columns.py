@@ -15,6 +15,7 @@ import orjson
 
 from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, Scalar
+from pipeline.manifests.places import name_in_key, unsigned
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _DECIMAL = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+|(?=[eE]))|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -68,8 +69,8 @@ class Columns:
 
     def taken(self, record: Mapping[str, Any], kept: Iterable[Column], place: str) -> dict[str, Scalar]:
         """A row's quoted and kept values. Raises ItemError bad_row where one does not fit its column's type."""
-        columns = {name: _scalar(record.get(name)) for name in self._context}
-        return columns | {column.name: self._value(record.get(column.name), column, place) for column in kept}
+        columns = {name: _scalar(unsigned(record.get(name))) for name in self._context}
+        return columns | {column.name: self._value(unsigned(record.get(column.name)), column, place) for column in kept}
 
     def _value(self, value: object, column: Column, place: str) -> Scalar:
         if value is None:
@@ -88,11 +89,11 @@ class Columns:
 
 
 def key_in(record: Mapping[str, Any], name: str) -> str:
-    """The key that a row has in this column. Raises ItemError bad_row."""
+    """The key that a row has in this column; an address without what signs it. Raises ItemError bad_row."""
     value = record.get(name)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise ItemError("bad_row", f"the key column {name!r} holds no text or whole number")
-    return str(value)
+    return name_in_key(str(value))
 
 
 def number_in(text: object) -> object:

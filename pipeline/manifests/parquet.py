@@ -243,7 +243,7 @@ class ParquetFile:
     def _key_from(self, value: object, columns: _Columns) -> str | None:
         if columns.key is None:
             return name_of(value, columns.picture)
-        return str(value) if value is not None and value != "" else None
+        return name_in_key(str(value)) if value is not None and value != "" else None
 
     def _place(self, number: int) -> str:
         return f"{self._label}:{number + 1}"

@@ -1,14 +1,14 @@
-"""Where a picture lies that a row names: an address, or a path beside the manifest."""
+"""Where a picture lies that a row names: an address, or a path beside the manifest; and how addresses are shown."""
 
 from __future__ import annotations
 
 import posixpath
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pipeline.core.errors import ItemError
-from pipeline.storage.urls import is_object_url, is_url, public_url
+from pipeline.storage.urls import is_object_url, is_url, public_url, unsigned_url
 
 
 class Place(NamedTuple):
@@ -21,6 +21,20 @@ class Place(NamedTuple):
 def name_in_key(written: str) -> str:
     """What a key can be made of: the address without what signs it, or the path as written."""
     return public_url(written) if "://" in written else written
+
+
+def unsigned(value: Any) -> Any:
+    """A value that is kept or quoted, with all in it: addresses without what signs them, anything else as it is.
+
+    An output is shown around, and outlives what was signed for its run.
+    """
+    if isinstance(value, str):
+        return unsigned_url(value) if is_url(value.lstrip()) else value
+    if isinstance(value, list | tuple):
+        return [unsigned(item) for item in value]
+    if isinstance(value, dict):
+        return {name: unsigned(item) for name, item in value.items()}
+    return value
 
 
 def place_of(written: str, manifest: str) -> Place:

@@ -70,6 +70,12 @@ def public_url(url: str) -> str:
     return start + authority + path + _public_query(query)
 
 
+def unsigned_url(url: str) -> str:
+    """The address without user name, password and signing parameters; one that has none of them stays as it is."""
+    fragment = "" if is_object_url(url) else url[len("".join(_SHOWN.findall(url)[0])) :]
+    return public_url(url) + fragment
+
+
 def _public_query(query: str) -> str:
     # Pieces with the separator before them: "?a=1", "&b=2", ";c".
     pieces = [(piece, *piece[1:].partition("=")) for piece in re.findall(r"[?&;][^?&;]*", query)]

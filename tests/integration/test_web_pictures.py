@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +14,14 @@ from tests.support import scripts
 from tests.support.exchange import Reply, Request
 from tests.support.fake_server import FakeServer
 from tests.support.pictures import write_pictures
-
-
-class WebServer:
-    """Serves a folder on loopback; `asked` are method and path of every request."""
-
-    def __init__(self, folder: Path) -> None:
-        asked = self.asked = list[str]()
-
-        class Page(SimpleHTTPRequestHandler):
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-                asked.append(f"{self.command} {self.path}")
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Page, directory=str(folder)))
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+from tests.support.web_server import WebServer
 
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[WebServer]:
     write_pictures(tmp_path / "served", 3)
-    server = WebServer(tmp_path / "served")
-    yield server
-    server.close()
+    with WebServer(tmp_path / "served") as server:
+        yield server
 
 
 def _job(tmp_path: Path, web: WebServer, fake_server: FakeServer, *names: str, **tables: Any) -> Job:
