@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.command import Job
+from tests.manifests.tables import parquet
 from tests.support import scripts
 from tests.support.exchange import Reply, Request
 from tests.support.fake_server import FakeServer
@@ -58,13 +59,20 @@ def test_pictures_are_fetched_and_their_signatures_are_nowhere(
     assert "no call was made" in again.stdout
 
 
-def test_a_listing_of_others_does_not_lead_into_this_network(
-    tmp_path: Path, web: WebServer, fake_server: FakeServer
+@pytest.mark.parametrize("kind", ["listing", "parquet"])
+def test_a_manifest_of_others_does_not_lead_into_this_network(
+    tmp_path: Path, web: WebServer, fake_server: FakeServer, kind: str
 ) -> None:
-    job = _job(tmp_path, web, fake_server, *NAMES, manifest_={})
+    job = _job(tmp_path, web, fake_server, manifest_={})
+    hosts = ("127.0.0.1", "localhost", "127.1", "2130706433", "0177.0.0.1", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]")
+    addresses = [web.url(NAMES[0]).replace("127.0.0.1", host) for host in hosts]
+    if kind == "parquet":
+        job.manifest = parquet(tmp_path / "list.parquet", {"url": addresses})
+    else:
+        job.manifest.write_text("".join(json.dumps({"url": address}) + "\n" for address in addresses))
     ended = job.run()
     assert ended.code == 0, ended.stderr
-    assert set(job.kinds().values()) == {"blocked_address"}
+    assert job.kinds() == dict.fromkeys(addresses, "blocked_address")
     assert "manifest.allow_private" in job.failures()[0]["message"]
     assert web.asked == []
 
