@@ -115,7 +115,8 @@ def signer(bucket: MotoStore) -> Iterator[Signer]:
     contents = {name: picture(1000 + seed) for seed, name in enumerate(names)}
 
     async def good(visit: Any, writer: Any) -> None:
-        await answer(200, contents[visit.path.partition("?")[0]])(visit, writer)
+        content = contents[visit.path.partition("?")[0]]
+        await answer(200, content, (("Content-Type", "image/jpeg"),))(visit, writer)
 
     with socket.socket() as unheard, in_a_thread(RudeServer({**pages, "/good/": good})) as web:
         unheard.bind(("127.0.0.1", 0))  # nobody listens, and nobody else can have the port
@@ -216,7 +217,7 @@ def test_a_run_over_signed_addresses_leaves_no_signature(
         assert all(row["url" if "url" in row else "source_url"] == row["key"] for row in job.rows())
 
 
-def test_a_server_that_quotes_the_address_which_it_could_not_fetch(
+def test_a_server_that_quotes_the_address_which_it_refuses(
     signer: Signer, tmp_path: Path, fake_server: FakeServer
 ) -> None:
     """With `send = "url"` the signature goes out, and comes back in the server's complaint."""
@@ -224,16 +225,18 @@ def test_a_server_that_quotes_the_address_which_it_could_not_fetch(
     def complaining(request: Request) -> Reply:
         for part in request.field("messages")[-1]["content"]:
             if (address := part.get("image_url", {}).get("url", "")).startswith("http"):
-                return scripts.error(500, f"Error while downloading {address}: timed out")(request)
+                words = f"I will not look at {address} at all"
+                return scripts.error(400, words, code="content_policy_violation")(request)
         return scripts.caption()(request)
 
     fake_server.script = complaining
     rows = [row for row in signer.rows() if row[0].startswith("maker")]
     path = write(tmp_path / "list.jsonl", rows)
     job = Job(tmp_path, path, fake_server.base_url, provider={"dialect": "vllm"}, images={"send": "url"})
-    job.manifest_, job.retry = {"allow_private": True}, {"attempts": 2}
-    job.run_ = {"max_failure_share": 1.0}
+    job.manifest_, job.run_ = {"allow_private": True}, {"max_failure_share": 1.0}
     ended = job.run("--verbose")
     assert ended.code == 0, ended.stderr
-    assert fake_server.total > 0
+    failures = job.failures()
+    assert len(failures) == len(rows)
+    assert all(f"will not look at {row['key']} " in row["message"] for row in failures)
     assert_unsigned(found(job.out, ended), signer)
