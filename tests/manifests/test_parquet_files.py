@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,6 @@ from pipeline.manifests.unit import Placed
 from tests.manifests.pages import keys, listing, only, opened, touch
 from tests.manifests.tables import parquet
 
-ROOT = Path(__file__).parents[2]
 
 
 def names(path: Path | str, **options: Any) -> list[str]:
@@ -236,22 +232,3 @@ def test_thousands_of_row_groups(tmp_path: Path) -> None:
     unit = only(path)
     placed = [Placed(number, row.key, row.ref) for number, row in enumerate(unit.rows())]
     assert [row.key for row in unit.read(1, placed, [])] == [str(number) for number in range(6000)]
-
-
-def measured(*arguments: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.manifests.heavy_parquet", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    print(arguments, found)
-    return found
-
-
-@pytest.mark.slow
-def test_a_million_addresses_are_planned_in_little_memory(tmp_path: Path) -> None:
-    assert measured("addresses", "1000000", str(tmp_path))["peak_mb"] < 250
-
-
-def test_embedded_pictures_are_read_in_little_memory(tmp_path: Path) -> None:
-    found = measured("pictures", "200", str(tmp_path))
-    assert found["peak_mb"] < 350
