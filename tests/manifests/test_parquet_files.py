@@ -21,7 +21,6 @@ from tests.manifests.pages import keys, listing, only, opened, touch
 from tests.manifests.tables import parquet
 
 
-
 def names(path: Path | str, **options: Any) -> list[str]:
     return [Path(unit.name).name for unit in opened(path, **options)]
 
