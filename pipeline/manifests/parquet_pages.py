@@ -44,7 +44,7 @@ def stretches_of(file: Watched, start: int, end: int, rows: int, large: int) -> 
     """The pages between two places in pieces of about `large` bytes, or one page.
 
     Empty when no page is large, or when the headers make no sense: then Arrow is to read the whole, and to complain.
-    The column must not be repeated (lists): only there a row is a value.
+    Nothing but structs may lead to the column: in a list a row is not a value.
     """
     pages: list[_Page] = []
     try:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as kinds
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.parquet_pages import Stretch, Window, side_by_side, stretches_of
@@ -45,7 +46,7 @@ class ParquetSource:
         with self._explained("its footer"):
             self._file = self._opened(watched)
             self.schema: Any = self._file.schema_arrow
-            self.leaves: list[str] = [self._file.schema.column(i).path for i in range(len(self._file.schema))]
+            self.leaves = self._leaves()
             self.starts = self._starts()
 
     @property
@@ -95,10 +96,20 @@ class ParquetSource:
 
     def _stretches(self, group: int, leaf: str) -> list[Stretch]:
         (chunk,) = self._chunks(group, [leaf])
-        repeated = self._file.schema.column(self.leaves.index(leaf)).max_repetition_level > 0
-        if repeated or chunk.total_uncompressed_size <= PAGE_BYTES:
+        if chunk.total_uncompressed_size <= PAGE_BYTES or not self._is_in_structs(leaf):
             return []
         return stretches_of(self._watched, *_place(chunk), self.rows_of(group), PAGE_BYTES)
+
+    def _is_in_structs(self, leaf: str) -> bool:
+        """Whether nothing but structs lead to it: of a list neither rows nor members could be told apart."""
+        kind: Any = None
+        fields = self.schema
+        for step in leaf.split("."):
+            if fields.names.count(step) != 1:
+                return False
+            kind = fields.field(step).type
+            fields = pa.schema(kind.fields) if kinds.is_struct(kind) else pa.schema([])
+        return not kinds.is_nested(kind)
 
     def _in_stretches(self, group: int, leaf: str, stretches: list[Stretch], size: int) -> Iterator[pa.RecordBatch]:
         (chunk,) = self._chunks(group, [leaf])
@@ -157,6 +168,18 @@ class ParquetSource:
                     f"{self._size:,}. Write it again, or leave it out."
                 )
             yield chunk
+
+    def _leaves(self) -> list[str]:
+        """The dotted paths of the columns.
+
+        Not from `schema` if it can be had elsewhere: that one and the footer refer to each other, and footers of every
+        shard's reading would stay until Python happens to look for such circles (pyarrow 26).
+        """
+        metadata = self._file.metadata
+        if metadata.num_row_groups == 0:
+            return [self._file.schema.column(index).path for index in range(metadata.num_columns)]
+        group = metadata.row_group(0)
+        return [group.column(index).path_in_schema for index in range(metadata.num_columns)]
 
     def _starts(self) -> list[int]:
         starts, total = [], 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import struct
 from pathlib import Path
@@ -17,7 +18,7 @@ from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.parquet_source import open_source
 from pipeline.manifests.skipping import Skipping
 from pipeline.manifests.unit import Placed
-from tests.manifests.pages import keys, listing, only, opened, touch
+from tests.manifests.pages import keys, listing, only, opened, scanned, touch
 from tests.manifests.tables import parquet
 
 
@@ -231,3 +232,16 @@ def test_thousands_of_row_groups(tmp_path: Path) -> None:
     unit = only(path)
     placed = [Placed(number, row.key, row.ref) for number, row in enumerate(unit.rows())]
     assert [row.key for row in unit.read(1, placed, [])] == [str(number) for number in range(6000)]
+
+
+def test_footers_do_not_outlive_their_reading(tmp_path: Path) -> None:
+    """A file is opened once a shard: footers that wait for Python to find their circles grow with the manifest."""
+    path = parquet(tmp_path / "t.parquet", {"url": [str(number) for number in range(6)]}, row_group_size=2)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert len(scanned(only(path))) == 6
+        assert [found for found in gc.get_objects() if isinstance(found, pq.ParquetSchema)] == []
+    finally:
+        gc.enable()
