@@ -1,4 +1,4 @@
-"""Values of Arrow columns as rows carry them: exact where the output has such a type, else text; addresses unsigned."""
+"""Values of Arrow columns as rows carry them: exact where a type of the output holds them, else text."""
 
 from __future__ import annotations
 
