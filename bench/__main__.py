@@ -1,6 +1,6 @@
 """Measure what the product costs over the least that the same work can cost; `python -m bench`.
 
-    python -m bench                      everything; about five minutes on two cores
+    python -m bench                      everything; about twenty minutes on two cores, fifteen of them M1
     python -m bench --only W1,P1         these workloads
     python -m bench --quick              small numbers: shows that it works, measures nothing
 

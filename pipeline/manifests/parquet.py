@@ -15,14 +15,13 @@ A page that turns out broken after planning costs the rows that cannot be read f
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from pipeline.core.errors import ItemError, ManifestError
@@ -37,6 +36,7 @@ from pipeline.manifests.parquet_source import ParquetSource, open_source
 from pipeline.manifests.parquet_values import plain, text_at, value_at
 from pipeline.manifests.places import Place, name_in_key, place_of
 from pipeline.manifests.unit import BadFileError, Placed, PlannedRow
+from pipeline.storage.buckets import Buckets, digest_of
 from pipeline.storage.door import stat
 
 
@@ -209,15 +209,16 @@ class ParquetFile:
         return _Columns(picture, key, others)
 
     def _are_distinct(self, source: ParquetSource, columns: _Columns) -> bool:
-        """Whether the paths beside embedded pictures tell them apart. 8 bytes a row, and a table of them."""
-        picture = columns.picture
-        if columns.key or picture.form != "struct":
+        """Whether the paths beside embedded pictures tell them apart. Those of a long file meet on the disk."""
+        if columns.key or columns.picture.form != "struct":
             return True
-        hashes = array("q")
-        for group in range(source.groups):
-            for batch in source.batches(group, columns.naming):
-                hashes.extend(hash(key) for key in self._keys(batch, columns) if key is not None)
-        return len(pc.unique(pa.array(hashes, pa.int64()))) == len(hashes)
+        with TemporaryDirectory(prefix="vlm-batch-") as folder, Buckets(Path(folder), "paths", "") as paths:
+            for group in range(source.groups):
+                for batch in source.batches(group, columns.naming):
+                    for key in self._keys(batch, columns):
+                        if key is not None:
+                            paths.add(digest_of(key))
+            return all(len(set(group)) == len(group) for group in paths)
 
     def _keys(self, batch: pa.RecordBatch, columns: _Columns) -> Iterator[str | None]:
         """A key for each row, None where it has none of its own."""

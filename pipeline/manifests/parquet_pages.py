@@ -186,7 +186,7 @@ def _joined(some: dict[str, pa.Array], others: dict[str, pa.Array]) -> dict[str,
     joined = {**others, **some}
     for name in some.keys() & others.keys():
         members = _joined(_columns(some[name]), _columns(others[name]))
-        joined[name] = pa.StructArray.from_arrays(list(members.values()), list(members), mask=some[name].is_null())
+        joined[name] = pa.StructArray.from_arrays(list(members.values()), list(members))
     return joined
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.errors import ItemError
-from pipeline.manifests import parquet_source
-from pipeline.manifests.parquet_pages import stretches_of
+from pipeline.manifests import parquet_pages, parquet_source
+from pipeline.manifests.parquet_pages import Stretch, stretches_of
 from pipeline.manifests.parquet_source import open_source
 from pipeline.manifests.streams import Watched
 from tests.manifests.pages import only, scanned
@@ -121,3 +122,13 @@ def test_headers_that_make_no_sense_are_left_to_arrow(tmp_path: Path, seed: int)
     with path.open("rb") as file:
         found = stretches_of(Watched(file), start, start + chunk.total_compressed_size, ROWS, 1_000)
     assert found == []
+
+
+def test_pages_that_need_the_dictionary_after_others_are_left_to_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(*alone: bool) -> list[Stretch]:
+        pages = [parquet_pages._Page(n, n + 1, 10, 5_000, lonely) for n, lonely in enumerate(alone)]
+        monkeypatch.setattr(parquet_pages, "_pages", lambda *_: iter(pages))
+        return stretches_of(Watched(io.BytesIO()), 0, len(pages), 10 * len(pages), 1_000)
+
+    assert found(False, False, True, True) == [(0, 2, 20), (2, 3, 10), (3, 4, 10)]
+    assert found(False, True, False, True) == []
