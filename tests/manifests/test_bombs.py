@@ -87,7 +87,8 @@ def test_pages_that_are_merely_large_are_read(tmp_path: Path) -> None:
     for content, times in ((bytes(2**20), 100), (bytes(range(256)) * 2**16, 1)):
         columns = {"id": list(range(times)), "jpg": [content] * times}
         path = parquet(tmp_path / "a.parquet", columns, compression="zstd", use_dictionary=False)
-        assert weighed(path, key="id")["problems"] == {}
+        found = weighed(path, key="id")
+        assert (found["rows"], found["read"], found["problems"]) == (times, times, {}), found
 
 
 def test_fifty_thousand_columns(tmp_path: Path) -> None:
