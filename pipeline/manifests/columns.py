@@ -17,6 +17,9 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, Scalar
 from pipeline.manifests.places import name_in_key, unsigned
 
+LONGEST_KEY = 16_384
+"""Characters; a text that is longer names nothing, and the plan would hold it many times."""
+
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _DECIMAL = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+|(?=[eE]))|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -76,7 +79,7 @@ class Columns:
         if value is None:
             return None
         if column.type == "string":
-            return value if isinstance(value, str) else orjson.dumps(value).decode()
+            return value if isinstance(value, str) else _json(value)
         value = self._typed(value)
         found = _type(value)
         if (found, column.type) == ("int", "float") and isinstance(value, int):
@@ -93,7 +96,14 @@ def key_in(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise ItemError("bad_row", f"the key column {name!r} holds no text or whole number")
-    return name_in_key(str(value))
+    return short_key(name_in_key(str(value)), name)
+
+
+def short_key(key: str, column: str) -> str:
+    """The key. Raises ItemError bad_row: it is too long for one."""
+    if len(key) > LONGEST_KEY:
+        raise ItemError("bad_row", f"the column {column!r} holds {len(key):,} characters; a key has {LONGEST_KEY:,}")
+    return key
 
 
 def number_in(text: object) -> object:
@@ -131,4 +141,11 @@ def _type_for_all(types: set[ColumnType]) -> ColumnType:
 def _scalar(value: object) -> Scalar:
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    return orjson.dumps(value).decode()
+    return _json(value)
+
+
+def _json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:  # it reads deeper nesting than it writes
+        raise ItemError("bad_row", f"a column cannot be written as text: {error}") from None

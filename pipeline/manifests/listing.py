@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ManifestRow
-from pipeline.manifests.columns import Columns, key_in, listed, number_in
+from pipeline.manifests.columns import Columns, key_in, listed, number_in, short_key
 from pipeline.manifests.directory import file_size
 from pipeline.manifests.places import name_in_key, place_of
 from pipeline.manifests.records import Format, JsonLines, Lines, Record, Table, TextLines
@@ -121,7 +121,7 @@ class Listing:
     def _key_of(self, record: Mapping[str, Any]) -> str:
         if self._key is not None:
             return key_in(record, self._key)
-        return name_in_key(self._image_of(record))
+        return short_key(name_in_key(self._image_of(record)), self._image or "")
 
     def _image_of(self, record: Mapping[str, Any]) -> str:
         if self._image is None:

@@ -26,6 +26,7 @@ import pyarrow.types as kinds
 
 from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, ManifestRow, Value
+from pipeline.manifests.columns import listed, short_key
 from pipeline.manifests.directory import file_size
 from pipeline.manifests.parquet_columns import Field, Picture, column_type, find_field, find_picture, is_key
 from pipeline.manifests.parquet_cursor import Cursor
@@ -145,13 +146,16 @@ class ParquetFile:
         self, planned: ManifestRow, batch: pa.RecordBatch, index: int, columns: _Columns, kept: list[Column]
     ) -> ManifestRow:
         shard, ordinal, key, place = planned.shard, planned.ordinal, planned.key, planned.uri
+        problem = None
         try:
             named = self._key_of(batch, index, columns)
-        except ItemError:
-            named = None
+        except ItemError as error:
+            named, problem = None, error
         if key not in (named, place):
             raise self._changed()
         try:
+            if problem is not None:
+                raise problem
             if self._key is not None and named is None:
                 raise ItemError("bad_row", f"the key column {self._key!r} holds no text or whole number")
             field = columns.picture.field
@@ -190,14 +194,14 @@ class ParquetFile:
             what = f"has no column {self._key!r}" if key is None else f"has {key.type} in the column {self._key!r}"
             raise ManifestError(
                 f"{self._path} {what}; manifest.key needs one with text or whole numbers. Its columns are "
-                f"{', '.join(sorted(set(schema.names)))}."
+                f"{listed(set(schema.names))}."
             )
         fields = {name: find_field(schema, leaves, name) for name in (*self._keep, *self._context)}
         missing = [name for name, field in fields.items() if field is None and not self._family.has(name)]
         if missing:
             raise ManifestError(
                 f"{self._path} has no column {', '.join(repr(name) for name in missing)}, nor has any other file of "
-                f"the manifest; its columns are {', '.join(sorted(set(schema.names)))}."
+                f"the manifest; its columns are {listed(set(schema.names))}."
             )
         others = {name: field for name, field in fields.items() if field is not None}
         bulky = [name for name, field in others.items() if set(field.leaves) & set(picture.held)]
@@ -235,16 +239,22 @@ class ParquetFile:
                     yield None
             return
         for value in values:
-            yield self._key_from(value, columns)
+            try:
+                yield self._key_from(value, columns)
+            except ItemError:
+                yield None
 
     def _key_of(self, batch: pa.RecordBatch, index: int, columns: _Columns) -> str | None:
         field = columns.key or columns.picture.field
         return self._key_from(text_at(field.of(batch), index, field.name), columns)
 
     def _key_from(self, value: object, columns: _Columns) -> str | None:
+        """Raises ItemError bad_row: it is too long for a key."""
         if columns.key is None:
-            return name_of(value, columns.picture)
-        return name_in_key(str(value)) if value is not None and value != "" else None
+            key = name_of(value, columns.picture)
+        else:
+            key = name_in_key(str(value)) if value is not None and value != "" else None
+        return short_key(key, (columns.key or columns.picture.field).name) if key else None
 
     def _place(self, number: int) -> str:
         return f"{self._label}:{number + 1}"

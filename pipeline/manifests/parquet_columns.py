@@ -5,7 +5,8 @@ What `datasets` writes: https://huggingface.co/docs/datasets/image_dataset (5.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ import pyarrow.types as kinds
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import ColumnType
+from pipeline.manifests.columns import listed
 from pipeline.manifests.listing import usual_names
 from pipeline.manifests.parquet_features import image_columns
 
@@ -73,7 +75,7 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
     Without a configured one count, in this order: what Hugging Face metadata calls an image, a struct<bytes, path>, and
     the usual names, where one column with pictures in it goes before those that only name them.
     """
-    columns = ", ".join(sorted(set(schema.names)))
+    columns = listed(set(schema.names))
     if configured is not None:
         field = find_field(schema, leaves, configured)
         if field is None:
@@ -85,8 +87,7 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
                 "bytes or Hugging Face images. Set manifest.image to the right one."
             )
         return picture
-    fields = [find_field(schema, leaves, name) for name in schema.names]
-    pictures = [picture for field in fields if field and (picture := _picture(field))]
+    pictures = [picture for field in _fields(schema, leaves) if (picture := _picture(field))]
     names = usual_names([picture.field.name for picture in pictures])
     usual = [picture for picture in pictures if picture.field.name in names]
     called = image_columns(schema)
@@ -101,7 +102,7 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
             return found[0]
         if found:
             break
-    candidates = ", ".join(picture.field.name for picture in found)
+    candidates = ", ".join(picture.field.name for picture in found[:30])
     what = f"Several columns could hold the picture: {candidates}" if found else "No column holds the picture"
     raise ManifestError(f"{file}: {what}. Its columns are {columns}. Set manifest.image to the right one.")
 
@@ -126,6 +127,19 @@ def is_key(kind: pa.DataType) -> bool:
     """Whether a column of this type may hold keys: text or whole numbers."""
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     return _is_text(kind) or kinds.is_integer(kind)
+
+
+def _fields(schema: pa.Schema, leaves: Sequence[str]) -> Iterator[Field]:
+    """Every column whose name no other has. One pass: there may be tens of thousands."""
+    below: dict[str, list[str]] = {}
+    for leaf in leaves:
+        below.setdefault(leaf.partition(".")[0], []).append(leaf)
+    times = Counter(schema.names)
+    for column in schema:
+        if times[column.name] == 1:
+            own = below.get(column.name.partition(".")[0], [])
+            found = tuple(leaf for leaf in own if leaf == column.name or leaf.startswith(f"{column.name}."))
+            yield Field(column.name, (column.name,), column.type, found)
 
 
 def _picture(field: Field) -> Picture | None:

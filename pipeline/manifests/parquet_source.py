@@ -27,6 +27,12 @@ BATCH_BYTES: Final = 8 * 2**20
 BATCH_ROWS: Final = 4096
 PAGE_BYTES: Final = 32 * 2**20
 """A page of pictures that is larger is read without its neighbours."""
+_MOST_UNPACKED: Final = 128 * 2**20
+_MOST_EXPANSION: Final = 100
+"""A column chunk of more than the first may unpack to so many times its size. Arrow holds about four times a page: 1 GB
+of zeros, 33 KB in the file, took 4.1 GB."""
+_MOST_REPEATED: Final = 16 * 2**20
+"""Bytes of a batch in which every row holds the whole dictionary: one value may be nearly all of it."""
 _BUFFER_HERE: Final = 2**20
 _BUFFER_AWAY: Final = 8 * 2**20
 _MAGIC: Final = b"PAR1"
@@ -144,14 +150,14 @@ class ParquetSource:
 
     def _batch_rows(self, group: int, leaves: Sequence[str], images: Sequence[str]) -> int:
         rows = max(1, self.rows_of(group))
-        a_row = 0.0
+        a_row, most = 0.0, BATCH_ROWS
         for chunk in self._chunks(group, leaves):
-            # A picture that stands once in the dictionary may stand in every row: the average tells nothing then.
-            repeated = chunk.has_dictionary_page and chunk.path_in_schema in images
-            packed = chunk.data_page_offset - chunk.dictionary_page_offset if repeated else 0
-            expansion = chunk.total_uncompressed_size / max(1, chunk.total_compressed_size)
-            a_row += max(chunk.total_uncompressed_size / rows, packed * expansion)
-        return int(max(1, min(BATCH_ROWS, BATCH_BYTES // max(a_row, 1))))
+            # What stands once in the dictionary may stand in every row: the average tells nothing then.
+            packed = chunk.data_page_offset - chunk.dictionary_page_offset if chunk.has_dictionary_page else 0
+            dictionary = packed * chunk.total_uncompressed_size / max(1, chunk.total_compressed_size)
+            a_row += max(chunk.total_uncompressed_size / rows, dictionary if chunk.path_in_schema in images else 0)
+            most = min(most, _MOST_REPEATED // max(dictionary, 1))
+        return int(max(1, min(most, BATCH_BYTES // max(a_row, 1))))
 
     def _chunks(self, group: int, leaves: Sequence[str]) -> Iterator[Any]:
         """The column chunks, each held against the size of the file before anything is read by it."""
@@ -166,6 +172,12 @@ class ParquetSource:
                 raise BadFileError(
                     f"{self._name}: its footer places {compressed:,} bytes of {leaf!r} at {first:,}, but the file has "
                     f"{self._size:,}. Write it again, or leave it out."
+                )
+            if chunk.total_uncompressed_size > max(_MOST_UNPACKED, _MOST_EXPANSION * compressed):
+                raise BadFileError(
+                    f"{self._name}: {leaf!r} claims to unpack from {compressed:,} bytes to "
+                    f"{chunk.total_uncompressed_size:,} in row group {group}. Write it in smaller row groups, or leave "
+                    "it out."
                 )
             yield chunk
 

@@ -34,6 +34,8 @@ TEXTS = frozenset(("txt", "text", "transcript", "cls", "cls2", "class", "count",
 _NUMBERS = frozenset(("cls", "cls2", "class", "count", "index", "inx", "id"))
 _OBJECTS = ("json", "jsn")
 _LONGEST_TEXT = 2**20
+_MOST_TEXT = 8 * 2**20
+"""Bytes of all texts of a sample together."""
 _MOST_NAMES = 100
 
 
@@ -165,7 +167,9 @@ class TarShard:
                 continue
             if name not in sample.contents:
                 raise ItemError(
-                    "bad_row", f"the field {name!r} has {member.size:,} bytes; at most {_LONGEST_TEXT:,} are read"
+                    "bad_row",
+                    f"the field {name!r} has {member.size:,} bytes; at most {_LONGEST_TEXT:,} are read, and of all "
+                    f"texts of a sample {_MOST_TEXT:,}",
                 )
             try:
                 if name in _OBJECTS:
@@ -179,12 +183,14 @@ class TarShard:
                 raise ItemError("bad_row", f"the field {name!r} is not a JSON object") from None
         return objects | record
 
-    def _is_wanted_text(self, name: str, size: int) -> bool:
-        return self._texts and _is_text(name) and size <= _LONGEST_TEXT
+    def _is_wanted_text(self, sample: Sample, name: str, size: int) -> bool:
+        if not self._texts or not _is_text(name) or size > _LONGEST_TEXT:
+            return False
+        return size + sum(len(text) for field, text in sample.contents.items() if _is_text(field)) <= _MOST_TEXT
 
-    def _is_wanted(self, name: str, size: int) -> bool:
+    def _is_wanted(self, sample: Sample, name: str, size: int) -> bool:
         picture = name == self._image if self._image is not None else name in PICTURES
-        return size <= MAX_SOURCE_BYTES if picture else self._is_wanted_text(name, size)
+        return size <= MAX_SOURCE_BYTES if picture else self._is_wanted_text(sample, name, size)
 
     def _refuse_fields(self, fields: Iterable[str], what: str = "no sample has a picture") -> NoReturn:
         named = f" called {self._image!r}" if self._image is not None else ""
