@@ -92,8 +92,8 @@ def _metas(address: ObjectAddress, folder: str) -> Iterator[ObjectMeta]:
         except Exception as error:  # noqa: BLE001 - obstore raises its own and built-in errors; `failure` knows them
             if isinstance(error, ValueError) or type(error).__name__ == "InvalidPathError":
                 raise ManifestError(
-                    f"manifest.path: {named(address.root + folder)}: the name of an object there has an empty part (//), "
-                    "which cannot be listed. Name a folder or a glob without it, or list the others in a file."
+                    f"manifest.path: {named(address.root + folder)}: the name of an object there has an empty part "
+                    "(//), which cannot be listed. Name a folder or a glob without it, or list the others in a file."
                 ) from None
             failed += 1
             problem = failure(error, address._replace(key=f"{folder}/" if folder else ""))
