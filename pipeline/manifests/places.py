@@ -10,6 +10,9 @@ from urllib.parse import unquote, urlsplit
 from pipeline.core.errors import ItemError
 from pipeline.storage.urls import is_object_url, is_url, public_url, unsigned_url
 
+DEEPEST = 200
+"""Levels of lists and objects in a value; what is deeper cannot be written as JSON again."""
+
 
 class Place(NamedTuple):
     """Of a local file `path` is set, of everything else `url`."""
@@ -23,17 +26,19 @@ def name_in_key(written: str) -> str:
     return public_url(written) if "://" in written else written
 
 
-def unsigned(value: Any) -> Any:
+def unsigned(value: Any, depth: int = 0) -> Any:
     """A value that is kept or quoted, with all in it: addresses without what signs them, anything else as it is.
 
-    An output is shown around, and outlives what was signed for its run.
+    An output is shown around, and outlives what was signed for its run. Raises ItemError bad_row: nested too deeply.
     """
+    if depth > DEEPEST:
+        raise ItemError("bad_row", f"a value that is kept or quoted is nested more than {DEEPEST} deep")
     if isinstance(value, str):
         return unsigned_url(value) if is_url(value.lstrip()) else value
     if isinstance(value, list | tuple):
-        return [unsigned(item) for item in value]
+        return [unsigned(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {name: unsigned(item) for name, item in value.items()}
+        return {name: unsigned(item, depth + 1) for name, item in value.items()}
     return value
 
 
