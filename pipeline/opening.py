@@ -108,7 +108,7 @@ def _plan_on(
         selection = choose(ledger, choice)
         ledger.reopen(selection)
     reopened = list(selection or ())
-    if is_outdated(plan, units, list(tasks), reopened):
+    if is_outdated(plan, units, list(tasks), reopened, config.manifest.on_duplicate_key):
         output.take_back_success()  # before the plan says that there is more to do
     grown = grow_plan(plan, units, list(tasks), ledger, output.scratch, reopened, config.manifest.on_duplicate_key)
     if grown is not plan:  # else it was told when it was planned
@@ -168,7 +168,8 @@ def _first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], u
         # What is wrong with the names is told before anything is written.
         open_schemas(tasks, [Column(name, "string") for name in config.manifest.keep])
         policy = config.manifest.on_duplicate_key
-        plan = grow_plan(plan, units, list(tasks), NothingAsked(), output.scratch, on_duplicate_key=policy)
+        keep = config.manifest.keep
+        plan = grow_plan(plan, units, list(tasks), NothingAsked(), output.scratch, on_duplicate_key=policy, keep=keep)
         _log_repeated(config, plan)
         return plan
     kept = sorted(column.name for column in plan.kept or [])

@@ -17,6 +17,8 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, Scalar
 from pipeline.manifests.places import name_in_key, unsigned
 
+MOST_NAMES = 10_000
+"""Names of columns that are remembered."""
 LONGEST_KEY = 16_384
 """Characters; a text that is longer names nothing, and the plan would hold it many times."""
 
@@ -52,14 +54,18 @@ class Columns:
 
     def note(self, record: Mapping[str, Any]) -> None:
         """Take the names and the types of a row into account."""
-        self._names.update(record)
+        if len(self._names) < MOST_NAMES:
+            self._names.update(record)
+        else:  # rows with fields of their own: of those only what is asked for matters
+            self._names.update(name for name in (*self._keep, *self._context) if name in record)
         for name in self._keep:
             if record.get(name) is not None:
                 self._types[name].add(_type(self._typed(record[name])))
 
     def check(self, *others: str | None) -> None:
         """Once all rows were noted: raises ManifestError for columns, these others too, that no row has."""
-        missing = [name for name in (*others, *self._keep, *self._context) if name and name not in self._names]
+        wanted = (*(others if len(self._names) < MOST_NAMES else ()), *self._keep, *self._context)
+        missing = [name for name in wanted if name and name not in self._names]
         if missing and self._names:
             raise ManifestError(
                 f"{self._source} has no column {', '.join(repr(name) for name in missing)}; "

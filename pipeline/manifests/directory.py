@@ -29,8 +29,9 @@ class Directory:
         self._name = name
         self._root = root
         self._pattern = pattern
-        self._avoid = avoid.resolve()
+        self._avoid = os.path.realpath(avoid)
         self._prefix = prefix
+        self._digest = ""
         self._listing: list[tuple[str, int, int]] | None = None
         self._endings: set[str] = set()
         self.ignored = 0
@@ -42,11 +43,13 @@ class Directory:
         return self._name
 
     def fingerprint(self) -> str:
-        """A hash over the sorted paths, sizes and modification times."""
-        digest = hashlib.sha256()
-        for path, size, modified in self._entries():
-            digest.update(f"{path}\0{size}\0{modified}\n".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        """A hash over the prefix and the sorted paths, sizes and modification times."""
+        if not self._digest:
+            digest = hashlib.sha256(self._prefix.encode("utf-8", "surrogateescape"))
+            for path, size, modified in self._entries():
+                digest.update(f"{path}\0{size}\0{modified}\n".encode("utf-8", "surrogateescape"))
+            self._digest = digest.hexdigest()
+        return self._digest
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every picture, sorted by path."""
@@ -95,12 +98,12 @@ class Directory:
         for path in self._root.glob(self._pattern or ""):
             relative = path.relative_to(self._root)
             hidden = any(part.startswith(".") for part in relative.parts)
-            inside_output = self._avoid in path.resolve().parents
+            inside_output = is_inside(path, self._avoid)
             if not path.is_dir() and not hidden and not inside_output:
                 yield self._entry(path)
 
     def _wanted(self, folder: Path) -> bool:
-        return not folder.name.startswith(".") and folder.resolve() != self._avoid
+        return not folder.name.startswith(".") and os.path.realpath(folder) != self._avoid
 
     def _entry(self, path: Path) -> tuple[str, int, int]:
         relative = path.relative_to(self._root).as_posix()
@@ -109,6 +112,11 @@ class Directory:
         except OSError:
             return relative, -1, 0  # a dangling link: planned, and reported when it is fetched
         return relative, info.st_size, info.st_mtime_ns
+
+
+def is_inside(path: Path, folder: str) -> bool:
+    """Whether a file lies below this folder, given as `os.path.realpath` does; links in circles are no error."""
+    return os.path.realpath(path).startswith(folder.rstrip("/") + "/")
 
 
 def file_size(path: Path) -> int | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.braces import expanded
+from pipeline.manifests.directory import is_inside
 from pipeline.storage.door import listed
 from pipeline.storage.object_names import fixed_folder, is_glob
 from pipeline.storage.urls import is_object_url
@@ -20,12 +22,20 @@ def stands_for_several(path: str) -> bool:
     return _SEVERAL.search(path) is not None
 
 
+def exists(path: str) -> bool:
+    """Whether a file or folder here is called so; a name that no file can have is none."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def names_in(path: str) -> list[str]:
     """The names that a path stands for: its brace ranges are written out, unless a file is really called so.
 
     Raises ManifestError for a range of too many.
     """
-    return [path] if not is_object_url(path) and Path(path).exists() else expanded(path)
+    return [path] if not is_object_url(path) and exists(path) else expanded(path)
 
 
 def shared_folder(path: str) -> str:
@@ -33,7 +43,7 @@ def shared_folder(path: str) -> str:
 
     Labels and keys are told from there on, so that they stay what they are whichever files match.
     """
-    if is_object_url(path) or (stands_for_several(path) and not Path(path).exists()):
+    if is_object_url(path) or (stands_for_several(path) and not exists(path)):
         found = _SEVERAL.search(path)
         before = path[: found.start()] if found else path
         return before.rpartition("/")[0] or ("/" if before.startswith("/") else "")
@@ -57,7 +67,7 @@ def split_glob(path: str) -> tuple[str, str]:
         return folder, path.removeprefix(folder) if is_glob(path) else ""
     parts = Path(path).parts
     first = next((index for index, part in enumerate(parts) if is_glob(part)), len(parts))
-    if first == len(parts) or Path(path).exists():
+    if first == len(parts) or exists(path):
         return path, ""
     if parts[-1] == "**" or any("**" in part and part != "**" for part in parts):
         raise ManifestError(
@@ -95,9 +105,19 @@ def _here(name: str, endings: Sequence[str], avoid: Path) -> Iterator[str]:
         return
     if not root.exists():
         raise ManifestError(f"manifest.path: there is no file or folder {root} (here: {Path.cwd()}).")
-    output = avoid.resolve()
+    output = os.path.realpath(avoid)
     for file in sorted(root.glob(pattern or "**/*")):
         hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
         wanted = bool(pattern) or file.name.lower().endswith(tuple(endings))
-        if wanted and not hidden and not file.is_dir() and output not in file.resolve().parents:
-            yield str(file)
+        if wanted and not hidden and not file.is_dir() and not is_inside(file, output):
+            yield _utf8(str(file))
+
+
+def _utf8(name: str) -> str:
+    """The name, which the plan keeps as text. Raises ManifestError for one that is none."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise ManifestError(f"manifest.path: the name of {shown} is not UTF-8; rename it.") from None
+    return name

@@ -19,7 +19,7 @@ from pipeline.manifests.directory import file_size
 from pipeline.manifests.places import name_in_key, place_of
 from pipeline.manifests.records import Format, JsonLines, Lines, Record, Table, TextLines
 from pipeline.manifests.streams import PACKINGS, Source, Stream
-from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.manifests.unit import Placed, PlannedRow, named_version
 from pipeline.storage.door import stat
 
 IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "path", "image_path", "jpg", "png", "webp")
@@ -65,8 +65,8 @@ class Listing:
         return self._name
 
     def fingerprint(self) -> str:
-        """Size in bytes and modification time in nanoseconds."""
-        return stat(self._name).version
+        """The version that the storage tells, and what names depend on."""
+        return named_version(stat(self._name).version, self._name, self._label, self._named_image, self._key)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every row that is not blank; one that cannot be used is planned too and fails when it is scanned."""

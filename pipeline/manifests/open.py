@@ -24,7 +24,7 @@ from pipeline.manifests.skipping import Skipping
 from pipeline.manifests.unit import Unit
 from pipeline.manifests.webdataset import ENDINGS as TARS
 from pipeline.manifests.webdataset import TarShard
-from pipeline.storage.urls import is_object_url, is_url
+from pipeline.storage.urls import is_object_url, is_url, named
 
 Kind = Literal["directory", "listing", "parquet", "webdataset"]
 """What a path is read as; the files of the last three are manifests themselves."""
@@ -108,7 +108,7 @@ def _kind_of(name: str) -> Kind:
     found = next((kind for kind, endings in KIND_ENDINGS.items() if name.lower().endswith(endings)), None)
     if is_url(name) and not is_object_url(name):
         raise ManifestError(
-            f"manifest.path: {name.partition('?')[0]}: a manifest is read from this machine or from an object store. "
+            f"manifest.path: {named(name)}: a manifest is read from this machine or from an object store. "
             "Download it first; what it lists may lie on the web."
         )
     if not is_object_url(name) and Path(name).is_dir():

@@ -36,7 +36,7 @@ from pipeline.manifests.parquet_picture import Embedded, name_of, picture_of
 from pipeline.manifests.parquet_source import ParquetSource, open_source
 from pipeline.manifests.parquet_values import plain, text_at, value_at
 from pipeline.manifests.places import Place, name_in_key, place_of
-from pipeline.manifests.unit import BadFileError, Placed, PlannedRow
+from pipeline.manifests.unit import BadFileError, Placed, PlannedRow, named_version
 from pipeline.storage.buckets import Buckets, digest_of
 from pipeline.storage.door import stat
 
@@ -94,8 +94,8 @@ class ParquetFile:
         return self._path
 
     def fingerprint(self) -> str:
-        """What the storage says of the file's version."""
-        return stat(self._path).version
+        """The version that the storage tells, and what names depend on."""
+        return named_version(stat(self._path).version, self._path, self._label, self._image, self._key)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every row, by its key; pictures are not read. One that cannot be used is planned too and fails later."""

@@ -101,10 +101,10 @@ class ParquetSource:
         return self._read(self._file, group, leaves, size)
 
     def _stretches(self, group: int, leaf: str) -> list[Stretch]:
-        (chunk,) = self._chunks(group, [leaf])
-        if chunk.total_uncompressed_size <= PAGE_BYTES or not self._is_in_structs(leaf):
-            return []
-        return stretches_of(self._watched, *_place(chunk), self.rows_of(group), PAGE_BYTES)
+        chunks = list(self._chunks(group, [leaf]))
+        if len(chunks) != 1 or chunks[0].total_uncompressed_size <= PAGE_BYTES or not self._is_in_structs(leaf):
+            return []  # a column may be called like another's member
+        return stretches_of(self._watched, *_place(chunks[0]), self.rows_of(group), PAGE_BYTES)
 
     def _is_in_structs(self, leaf: str) -> bool:
         """Whether nothing but structs lead to it: of a list neither rows nor members could be told apart."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -10,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from pipeline.core.errors import ItemError
 from pipeline.storage.urls import is_object_url, is_url, public_url, unsigned_url
 
+_ADDRESS = re.compile(r"(?:https?|s3|gs|az|abfss?)://[^\s\"'<>\\]+", re.IGNORECASE)
+"""An address, alone or somewhere in a text."""
 DEEPEST = 200
 """Levels of lists and objects in a value; what is deeper cannot be written as JSON again."""
 
@@ -23,7 +26,7 @@ class Place(NamedTuple):
 
 def name_in_key(written: str) -> str:
     """What a key can be made of: the address without what signs it, or the path as written."""
-    return public_url(written) if "://" in written else written
+    return public_url(written) if "://" in written or written.startswith("//") else written
 
 
 def unsigned(value: Any, depth: int = 0) -> Any:
@@ -34,7 +37,7 @@ def unsigned(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST:
         raise ItemError("bad_row", f"a value that is kept or quoted is nested more than {DEEPEST} deep")
     if isinstance(value, str):
-        return unsigned_url(value) if is_url(value.lstrip()) else value
+        return _ADDRESS.sub(lambda found: unsigned_url(found[0]), value)
     if isinstance(value, list | tuple):
         return [unsigned(item, depth + 1) for item in value]
     if isinstance(value, dict):

@@ -13,6 +13,13 @@ class BadFileError(ManifestError):
     """The content is broken: no later run reads it better. What merely cannot be read now is a plain ManifestError."""
 
 
+def named_version(version: str, file: str, label: str, *columns: str | None) -> str:
+    """A file's version, and what its rows' names depend on beside it: a label of its own, configured columns."""
+    label = "" if label == file.rpartition("/")[2] else label
+    more = [label, *(column or "" for column in columns)]
+    return f"{version} {more}" if any(more) else version
+
+
 class PlannedRow(NamedTuple):
     """A row as the plan keeps it: its key, and the unit's own way to find it again."""
 

@@ -17,8 +17,8 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ManifestRow
 from pipeline.manifests.columns import Columns, key_in, listed, number_in
 from pipeline.manifests.samples import Sample, Samples, Walk, readable
-from pipeline.manifests.streams import Stream, packing_of
-from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.manifests.streams import Stream, Waiting, packing_of
+from pipeline.manifests.unit import Placed, PlannedRow, named_version
 from pipeline.storage.door import stat
 from pipeline.storage.local import MAX_SOURCE_BYTES
 
@@ -62,7 +62,7 @@ class TarShard:
         self._key = key
         self._columns = Columns(name, keep=keep, context=context)
         self._texts = self._columns.asked or key not in (None, "__key__")
-        self._walk: Walk | None = None
+        self._waiting = Waiting[Walk]()
         self.ignored = 0
         """Members that belong to no sample; known once the tar was read."""
 
@@ -72,8 +72,8 @@ class TarShard:
         return self._name
 
     def fingerprint(self) -> str:
-        """Size in bytes and modification time in nanoseconds."""
-        return stat(self._name).version
+        """The version that the storage tells, and what names depend on."""
+        return named_version(stat(self._name).version, self._name, self._label, self._image, self._key)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every sample; one without a usable picture is planned too and fails when it is scanned."""
@@ -100,17 +100,18 @@ class TarShard:
 
     def read(self, shard: int, rows: Iterable[Placed], kept: list[Column]) -> Iterator[ManifestRow]:
         """Planned samples with their pictures, one at a time; those between are passed over unread."""
-        walk, self._walk = self._walk or Walk(self._name, self._length(), self._is_wanted), None
+        walk = self._waiting.take() or Walk(self._name, self._length(), self._is_wanted)
+        kept_open = False
         try:
             for ordinal, key, ref in rows:
                 sample = walk.at(int(ref))
                 if sample is None:
                     raise self._changed()
                 yield self._row(shard, ordinal, key, sample, kept)
-            if walk.packed:
-                self._walk = walk  # the next shard goes on from here
+            if kept_open := walk.packed:
+                self._waiting.keep(walk)  # the next shard goes on from here
         finally:
-            if self._walk is not walk:
+            if not kept_open:
                 walk.close()
 
     def _row(self, shard: int, ordinal: int, key: str, sample: Sample, kept: list[Column]) -> ManifestRow:

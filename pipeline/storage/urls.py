@@ -21,6 +21,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SIGNING: Final = re.compile(
     r"""
     x-(amz|goog|oss|cos)-.*                                     # AWS and Google (V4), Alibaba, Tencent
+    | x-[a-z]+-(signature|credential|date|expires|algorithm|signedheaders|security-token)  # others after AWS
     | awsaccesskeyid | googleaccessid | ossaccesskeyid          # AWS and Google (V2), Alibaba
     | signature | expires | key-pair-id | policy | security-token  # these and CloudFront
     | q-(sign-algorithm|ak|sign-time|key-time|header-list|url-param-list|signature)  # Tencent

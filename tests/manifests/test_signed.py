@@ -55,7 +55,7 @@ def test_what_signs_an_address_goes_and_all_else_stays(write: Callable[[Path], P
     assert keys(unit) == [SHOWN.partition("#")[0]]
     (row,) = scanned(unit)
     assert row.problem is None, row.problem
-    assert (row.columns["page"], row.columns["text"]) == (f" {SHOWN}", TEXT)
+    assert (row.columns["page"], row.columns["text"]) == (f" {SHOWN}", TEXT.partition("?")[0])
     assert row.columns["object"] == "s3://b/a.jpg"
     if "more" in columns:
         more = json.loads(str(row.columns["more"]))
@@ -66,4 +66,14 @@ def test_what_signs_an_address_goes_and_all_else_stays(write: Callable[[Path], P
         )
         assert more == wanted
     if "list" in columns:
-        assert row.columns["list"] == [SHOWN, None, TEXT]
+        assert row.columns["list"] == [SHOWN, None, TEXT.partition("?")[0]]
+
+
+def test_addresses_inside_of_texts_are_unsigned_too() -> None:
+    from pipeline.manifests.places import name_in_key, unsigned
+
+    signed = "https://h/a.jpg?w=3&X-Amz-Signature=SECRET"
+    assert unsigned(f"see {signed} or <{signed}>") == "see https://h/a.jpg?w=3 or <https://h/a.jpg?w=3>"
+    assert unsigned('{"u":"s3://b/a.jpg?X-Tos-Signature=SECRET"}') == '{"u":"s3://b/a.jpg"}'
+    assert unsigned("ratio 3://4 and a?b=c") == "ratio 3://4 and a?b=c"
+    assert name_in_key("//h/a.jpg?X-Bz-Signature=SECRET") == "//h/a.jpg"

@@ -293,3 +293,12 @@ def test_other_stores_are_read(monkeypatch: pytest.MonkeyPatch, url: str, path: 
             return await ObjectFetcher().fetch(url)
 
     assert asyncio.run(fetch()) == b"picture"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost:1#", "2130706433:1?", "u:p@localhost:1#", "acc.evil.example", "acc", "acc.dfs.core.windows.net@x"],
+)
+def test_a_manifest_cannot_choose_where_an_azure_key_goes(host: str) -> None:
+    with pytest.raises(ItemError, match=r"names no (Azure account|bucket)"):
+        asyncio.run(ObjectFetcher().fetch(f"abfss://con@{host}/x.png"))
