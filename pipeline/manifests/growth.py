@@ -126,13 +126,10 @@ def _stale(plan: Plan, fingerprints: Mapping[str, str], tasks: Sequence[str], po
     stale = {shard.unit for shard in plan.active} - set(fingerprints)
     for name, fingerprint in fingerprints.items():
         record = plan.units.get(name)
-        if (
-            record is None
-            or record["fingerprint"] != fingerprint
-            or record.get("policy", policy) != policy
-            or (split and not set(tasks) <= set(record["tasks"]))
-        ):
+        if record is None or record["fingerprint"] != fingerprint or (split and not set(tasks) <= set(record["tasks"])):
             stale.add(name)
+        elif policy != "error" and record.get("policy", policy) != policy:
+            stale.add(name)  # rows were left out and are to have numbers now, or the other way round
     return stale
 
 

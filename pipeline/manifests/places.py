@@ -37,7 +37,7 @@ def unsigned(value: Any, depth: int = 0) -> Any:
     if depth > DEEPEST:
         raise ItemError("bad_row", f"a value that is kept or quoted is nested more than {DEEPEST} deep")
     if isinstance(value, str):
-        return _ADDRESS.sub(lambda found: unsigned_url(found[0]), value)
+        return _ADDRESS.sub(lambda found: unsigned_url(found[0]), value) if "://" in value else value
     if isinstance(value, list | tuple):
         return [unsigned(item, depth + 1) for item in value]
     if isinstance(value, dict):
