@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import Column, ManifestRow
+from pipeline.manifests.matching import matches
 from pipeline.manifests.unit import Placed, PlannedRow
 
 SUFFIXES = frozenset(
@@ -29,7 +30,7 @@ class Directory:
         self._name = name
         self._root = root
         self._pattern = pattern
-        self._avoid = os.path.realpath(avoid)
+        self._avoid = Path(os.path.realpath(avoid))
         self._prefix = prefix
         self._digest = ""
         self._listing: list[tuple[str, int, int]] | None = None
@@ -95,15 +96,11 @@ class Directory:
                     self._endings.add(path.suffix.lower())
 
     def _matches(self) -> Iterator[tuple[str, int, int]]:
-        for path in self._root.glob(self._pattern or ""):
-            relative = path.relative_to(self._root)
-            hidden = any(part.startswith(".") for part in relative.parts)
-            inside_output = is_inside(path, self._avoid)
-            if not path.is_dir() and not hidden and not inside_output:
-                yield self._entry(path)
+        for path in matches(self._root, self._pattern or "", self._avoid):
+            yield self._entry(path)
 
     def _wanted(self, folder: Path) -> bool:
-        return not folder.name.startswith(".") and os.path.realpath(folder) != self._avoid
+        return not folder.name.startswith(".") and os.path.realpath(folder) != str(self._avoid)
 
     def _entry(self, path: Path) -> tuple[str, int, int]:
         relative = path.relative_to(self._root).as_posix()
@@ -112,11 +109,6 @@ class Directory:
         except OSError:
             return relative, -1, 0  # a dangling link: planned, and reported when it is fetched
         return relative, info.st_size, info.st_mtime_ns
-
-
-def is_inside(path: Path, folder: str) -> bool:
-    """Whether a file lies below this folder, given as `os.path.realpath` does; links in circles are no error."""
-    return os.path.realpath(path).startswith(folder.rstrip("/") + "/")
 
 
 def file_size(path: Path) -> int | None:

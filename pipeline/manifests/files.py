@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.braces import expanded
-from pipeline.manifests.directory import is_inside
+from pipeline.manifests.matching import matches
 from pipeline.storage.door import listed
 from pipeline.storage.object_names import fixed_folder, is_glob
 from pipeline.storage.urls import is_object_url
@@ -23,10 +22,12 @@ def stands_for_several(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder here is called so; a name that no file can have is none."""
+    """Whether a file or folder here is called so, or may be: what nobody may look at is told when it is opened."""
     try:
         return Path(path).exists()
-    except (OSError, ValueError):
+    except PermissionError:
+        return True
+    except (OSError, ValueError):  # too long for a name, a NUL in it
         return False
 
 
@@ -100,16 +101,14 @@ def _in_store(name: str, endings: Sequence[str]) -> Iterator[str]:
 def _here(name: str, endings: Sequence[str], avoid: Path) -> Iterator[str]:
     folder, pattern = split_glob(name)
     root = Path(folder)
-    if not pattern and root.is_file():
-        yield name
-        return
     if not root.exists():
         raise ManifestError(f"manifest.path: there is no file or folder {root} (here: {Path.cwd()}).")
-    output = os.path.realpath(avoid)
-    for file in sorted(root.glob(pattern or "**/*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-        wanted = bool(pattern) or file.name.lower().endswith(tuple(endings))
-        if wanted and not hidden and not file.is_dir() and not is_inside(file, output):
+    if not root.is_dir():
+        if root.is_file() and not pattern:
+            yield name
+        return
+    for file in matches(root, pattern or "**/*", avoid):
+        if pattern or file.name.lower().endswith(tuple(endings)):
             yield _utf8(str(file))
 
 
