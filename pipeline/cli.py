@@ -260,7 +260,7 @@ def main() -> None:
         # that ended right behind a fetch): the exit code would be lost, though everything is written.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(ended.code if isinstance(ended.code, int) else 0)
+        os._exit(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
 
 
 if __name__ == "__main__":

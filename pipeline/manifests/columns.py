@@ -16,9 +16,10 @@ import orjson
 from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ColumnType, Scalar
 from pipeline.manifests.places import name_in_key, unsigned
+from pipeline.manifests.unit import Asked
 
 MOST_NAMES = 10_000
-"""Names of columns that are remembered."""
+"""Names of columns that are remembered for a message."""
 LONGEST_KEY = 16_384
 """Characters; a text that is longer names nothing, and the plan would hold it many times."""
 
@@ -32,40 +33,26 @@ class Columns:
     `typed` says what a value stands for where a format has nothing but text.
     """
 
-    def __init__(
-        self,
-        source: str,
-        *,
-        keep: tuple[str, ...],
-        context: tuple[str, ...],
-        typed: Callable[[Any], Any] = lambda value: value,
-    ) -> None:
+    def __init__(self, source: str, asked: Asked, typed: Callable[[Any], Any] = lambda value: value) -> None:
         self._source = source
-        self._keep = keep
-        self._context = context
+        self._asked = asked
         self._typed = typed
-        self._types: dict[str, set[ColumnType]] = {name: set() for name in keep}
+        self._types: dict[str, set[ColumnType]] = {name: set() for name in asked.keep}
+        self._wanted = [name for name in (asked.image, asked.key, *asked.keep, *asked.context) if name]
         self._names: set[str] = set()
-
-    @property
-    def asked(self) -> bool:
-        """Whether any column is kept or quoted."""
-        return bool(self._keep or self._context)
 
     def note(self, record: Mapping[str, Any]) -> None:
         """Take the names and the types of a row into account."""
-        if len(self._names) < MOST_NAMES:
-            self._names.update(record)
-        else:  # rows with fields of their own: of those only what is asked for matters
-            self._names.update(name for name in (*self._keep, *self._context) if name in record)
-        for name in self._keep:
+        # Rows may have fields of their own: of very many only what is asked for matters.
+        many = len(self._names) >= MOST_NAMES
+        self._names.update([name for name in self._wanted if name in record] if many else record)
+        for name in self._asked.keep:
             if record.get(name) is not None:
                 self._types[name].add(_type(self._typed(record[name])))
 
-    def check(self, *others: str | None) -> None:
-        """Once all rows were noted: raises ManifestError for columns, these others too, that no row has."""
-        wanted = (*(others if len(self._names) < MOST_NAMES else ()), *self._keep, *self._context)
-        missing = [name for name in wanted if name and name not in self._names]
+    def check(self) -> None:
+        """Once all rows were noted: raises ManifestError for columns that are asked for and that no row has."""
+        missing = [name for name in self._wanted if name not in self._names]
         if missing and self._names:
             raise ManifestError(
                 f"{self._source} has no column {', '.join(repr(name) for name in missing)}; "
@@ -74,11 +61,11 @@ class Columns:
 
     def kept(self) -> list[Column]:
         """One type per kept column that holds all values noted: text where they differ."""
-        return [Column(name, _type_for_all(self._types[name])) for name in self._keep]
+        return [Column(name, _type_for_all(self._types[name])) for name in self._asked.keep]
 
     def taken(self, record: Mapping[str, Any], kept: Iterable[Column], place: str) -> dict[str, Scalar]:
         """A row's quoted and kept values. Raises ItemError bad_row where one does not fit its column's type."""
-        columns = {name: _scalar(unsigned(record.get(name))) for name in self._context}
+        columns = {name: _scalar(unsigned(record.get(name))) for name in self._asked.context}
         return columns | {column.name: self._value(unsigned(record.get(column.name)), column, place) for column in kept}
 
     def _value(self, value: object, column: Column, place: str) -> Scalar:

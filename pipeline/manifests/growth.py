@@ -23,13 +23,13 @@ from pipeline.storage.buckets import Buckets
 
 def is_outdated(
     plan: Plan,
-    units: Sequence[Unit],
+    fingerprints: Mapping[str, str],
     tasks: Sequence[str],
     reopened: Collection[tuple[str, int]] = (),
     on_duplicate_key: OnDuplicateKey = "error",
 ) -> bool:
     """Whether `grow_plan` would write a new generation; with rows reopened in retired shards, whether it may."""
-    stale = _stale(plan, {unit.name: unit.fingerprint() for unit in units}, tasks, on_duplicate_key)
+    stale = _stale(plan, fingerprints, tasks, on_duplicate_key)
     return bool(stale or _reopened(plan, tasks, reopened))
 
 
@@ -42,16 +42,18 @@ def grow_plan(
     reopened: Collection[tuple[str, int]] = (),
     on_duplicate_key: OnDuplicateKey = "error",
     keep: Sequence[str] = (),
+    fingerprints: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan what is new or changed in the manifest since the last generation; the same plan when nothing is.
 
     `reopened` names (task, retired shard) pairs in which settled rows are to be asked again: those that the manifest
     still names get a new place, whether or not their unit has changed. `keep` names the kept columns: what no unit
     knows the type of is text. With `on_duplicate_key` other than "error" all units are read once more.
+    `fingerprints` are those of the units when they were opened, for who knows them already.
 
     Raises ManifestError: unreadable units, a key that stands twice. Raises LedgerError: the disk is full.
     """
-    fingerprints = {unit.name: unit.fingerprint() for unit in units}
+    fingerprints = fingerprints or {unit.name: unit.fingerprint() for unit in units}
     stale = _stale(plan, fingerprints, tasks, on_duplicate_key)
     pairs = _reopened(plan, tasks, reopened)
     if not stale and not pairs:

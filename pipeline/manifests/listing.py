@@ -19,7 +19,7 @@ from pipeline.manifests.directory import file_size
 from pipeline.manifests.places import name_in_key, place_of
 from pipeline.manifests.records import Format, JsonLines, Lines, Record, Table, TextLines
 from pipeline.manifests.streams import PACKINGS, Source, Stream
-from pipeline.manifests.unit import Placed, PlannedRow, named_version
+from pipeline.manifests.unit import Asked, Placed, PlannedRow, named_version
 from pipeline.storage.door import stat
 
 IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "path", "image_path", "jpg", "png", "webp")
@@ -34,30 +34,20 @@ ENDINGS = tuple(
 
 
 class Listing:
-    """One file. `image` and `key` name columns; None means find it, or use the picture's path.
+    """One file. Without a key column the picture's path is the key.
 
     `label` names the file where a line has no key of its own; it differs from every other listing's.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        label: str,
-        image: str | None,
-        key: str | None,
-        keep: tuple[str, ...],
-        context: tuple[str, ...],
-    ) -> None:
+    def __init__(self, name: str, label: str, asked: Asked) -> None:
         self._name = name
         self._label = label
-        self._image = self._named_image = image
-        self._key = key
+        self._asked = asked
+        self._image, self._key = asked.image, asked.key
         self._source = Source(name)
         self._format = _format(name)
         # A CSV holds nothing but text: a kept column is of numbers when every value in it is one.
-        typed = {"typed": number_in} if isinstance(self._format, Table) else {}
-        self._columns = Columns(name, keep=keep, context=context, **typed)
+        self._columns = Columns(name, asked, *([number_in] if isinstance(self._format, Table) else []))
 
     @property
     def name(self) -> str:
@@ -66,7 +56,7 @@ class Listing:
 
     def fingerprint(self) -> str:
         """The version that the storage tells, and what names depend on."""
-        return named_version(stat(self._name).version, self._name, self._label, self._named_image, self._key)
+        return named_version(stat(self._name).version, self._name, self._label, self._asked)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every row that is not blank; one that cannot be used is planned too and fails when it is scanned."""
@@ -82,7 +72,7 @@ class Listing:
             except ItemError:
                 key = self._place(record)
             yield PlannedRow(key, _ref(record))
-        self._columns.check(self._named_image, self._key)
+        self._columns.check()
 
     def columns(self) -> list[Column]:
         """One type per kept column that holds all of its values: text where they differ."""

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.directory import Directory
-from pipeline.manifests.files import (
-    below,
-    files_in,
-    names_in,
-    shared_folder,
-    split_glob,
-)
+from pipeline.manifests.files import below, files_in, names_in, shared_folder, split_glob
 from pipeline.manifests.listing import ENDINGS as LISTINGS
 from pipeline.manifests.listing import Listing
 from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.parquet_family import Family
 from pipeline.manifests.prefix import Prefix
 from pipeline.manifests.skipping import Skipping
-from pipeline.manifests.unit import Unit
+from pipeline.manifests.unit import Asked, Unit
 from pipeline.manifests.webdataset import ENDINGS as TARS
 from pipeline.manifests.webdataset import TarShard
+from pipeline.storage.local import reason
 from pipeline.storage.urls import is_object_url, is_url, named
 
 Kind = Literal["directory", "listing", "parquet", "webdataset"]
@@ -57,43 +52,54 @@ def open_manifest(
     What several paths name is taken once. Where there are several, files are told apart by their whole names, else by
     what differs in them.
     """
-    folders: dict[str, Unit] = {}
-    files: dict[str, tuple[Kind, str]] = {}
-    order: dict[str, None] = {}
+    asked = Asked(image, key, keep, context)
+    try:
+        found = _found(paths, kind, asked, avoid)
+    except PermissionError as error:
+        raise ManifestError(f"manifest.path: cannot look at {error.filename}: {reason(error)}.") from None
+    family = Family([name for name, what in found.items() if isinstance(what, _File) and what.kind == "parquet"])
+
+    def opened(name: str, file: _File) -> Unit:
+        if file.kind == "listing":
+            return Listing(name, file.label, asked)
+        if file.kind == "webdataset":
+            return TarShard(name, file.label, asked)
+        return ParquetFile(name, file.label, asked, family)
+
+    units: list[Unit] = []
+    for name, what in found.items():
+        unit = opened(name, what) if isinstance(what, _File) else what
+        units.append(Skipping(unit) if on_bad_file == "skip" and isinstance(what, _File) else unit)
+    return units
+
+
+class _File(NamedTuple):
+    kind: Kind
+    label: str
+
+
+def _found(paths: Sequence[str], kind: Kind | None, asked: Asked, avoid: Path) -> dict[str, Unit | _File]:
+    """By name, in the order of the paths: folders of pictures, and files of rows. Raises ManifestError."""
+    found: dict[str, Unit | _File] = {}
     for path in paths:
         root = shared_folder(path)
         for name in names_in(path):
             read_as = kind or _kind_of(name)
-            if read_as == "directory":
-                # Of the folders of a brace range each has its own part of the name in its keys.
-                inside = below(split_glob(name)[0], root) if name != path else ""
-                prefix = f"{inside.rstrip('/')}/" if inside not in ("", ".") else ""
-                folders.setdefault(name, _folder(name, prefix, avoid, told=bool(kind)))
-                if image or key or keep or context:
-                    raise ManifestError(
-                        f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
-                        "manifest.key, manifest.keep and tasks.context need a listing, Parquet files or tars."
-                        f"{_with_columns(name)}"
-                    )
-                order[name] = None
+            if read_as != "directory":
+                for file in files_in(name, KIND_ENDINGS[read_as], avoid):
+                    found.setdefault(file, _File(read_as, file if len(paths) > 1 else below(file, root)))
                 continue
-            for file in files_in(name, KIND_ENDINGS[read_as], avoid):
-                files.setdefault(file, (read_as, file if len(paths) > 1 else below(file, root)))
-                order[file] = None
-    family = Family([file for file, (read_as, _) in files.items() if read_as == "parquet"])
-
-    def opened(file: str) -> Unit:
-        read_as, label = files[file]
-        if read_as == "listing":
-            return Listing(file, label=label, image=image, key=key, keep=keep, context=context)
-        if read_as == "webdataset":
-            return TarShard(file, label=label, image=image, key=key, keep=keep, context=context)
-        return ParquetFile(file, label=label, image=image, key=key, keep=keep, context=context, family=family)
-
-    def guarded(file: str) -> Unit:
-        return Skipping(opened(file)) if on_bad_file == "skip" else opened(file)
-
-    return [folders[name] if name in folders else guarded(name) for name in order]
+            # Of the folders of a brace range each has its own part of the name in its keys.
+            inside = below(split_glob(name)[0], root) if name != path else ""
+            prefix = f"{inside.rstrip('/')}/" if inside not in ("", ".") else ""
+            found.setdefault(name, _folder(name, prefix, avoid, told=bool(kind)))
+            if any(asked):
+                raise ManifestError(
+                    f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
+                    "manifest.key, manifest.keep and tasks.context need a listing, Parquet files or tars."
+                    f"{_with_columns(name)}"
+                )
+    return found
 
 
 def _with_columns(folder: str) -> str:

@@ -36,7 +36,7 @@ from pipeline.manifests.parquet_picture import Embedded, name_of, picture_of
 from pipeline.manifests.parquet_source import ParquetSource, open_source
 from pipeline.manifests.parquet_values import plain, text_at, value_at
 from pipeline.manifests.places import Place, name_in_key, place_of
-from pipeline.manifests.unit import BadFileError, Placed, PlannedRow, named_version
+from pipeline.manifests.unit import Asked, BadFileError, Placed, PlannedRow, named_version
 from pipeline.storage.buckets import Buckets, digest_of
 from pipeline.storage.door import stat
 
@@ -61,28 +61,13 @@ class _Columns:
 
 
 class ParquetFile:
-    """One file. `image` and `key` name columns; None means find it, or make keys of what the picture's column says.
+    """One file. `label` names it in keys and messages; `family` are all files of the manifest."""
 
-    `label` names the file in keys and messages.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        *,
-        label: str,
-        image: str | None,
-        key: str | None,
-        keep: tuple[str, ...],
-        context: tuple[str, ...],
-        family: Family,
-    ) -> None:
+    def __init__(self, path: str, label: str, asked: Asked, family: Family) -> None:
         self._path = path
         self._label = label
-        self._image = image
-        self._key = key
-        self._keep = keep
-        self._context = context
+        self._asked = asked
+        self._key = asked.key
         self._family = family
         self._paths_are_keys: bool | None = None
         self.heaviest_group = 0
@@ -95,7 +80,7 @@ class ParquetFile:
 
     def fingerprint(self) -> str:
         """The version that the storage tells, and what names depend on."""
-        return named_version(stat(self._path).version, self._path, self._label, self._image, self._key)
+        return named_version(stat(self._path).version, self._path, self._label, self._asked)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every row, by its key; pictures are not read. One that cannot be used is planned too and fails later."""
@@ -122,7 +107,7 @@ class ParquetFile:
             schema = source.schema
         return [
             _kept_column(field, schema)
-            for field in (fields[name] for name in self._keep if name in fields)
+            for field in (fields[name] for name in self._asked.keep if name in fields)
             if not (kinds.is_null(field.type) and self._family.has(field.name, typed=True))
         ]
 
@@ -173,7 +158,7 @@ class ParquetFile:
 
     def _values(self, row: pa.RecordBatch, columns: _Columns, kept: list[Column]) -> dict[str, Value]:
         """Context and kept columns of one row; what this file lacks is null."""
-        wanted: dict[str, ColumnType | None] = dict.fromkeys(self._context)
+        wanted: dict[str, ColumnType | None] = dict.fromkeys(self._asked.context)
         wanted.update((column.name, column.type) for column in kept)
         values: dict[str, Value] = {}
         for name, kind in wanted.items():
@@ -188,7 +173,7 @@ class ParquetFile:
     def _columns(self, source: ParquetSource) -> _Columns:
         """Raises ManifestError: a column is missing, or of no use for what it is named for."""
         schema, leaves = source.schema, source.leaves
-        picture = find_picture(self._path, schema, leaves, self._image)
+        picture = find_picture(self._path, schema, leaves, self._asked.image)
         key = find_field(schema, leaves, self._key) if self._key else None
         if self._key and (key is None or not is_key(key.type)):
             what = f"has no column {self._key!r}" if key is None else f"has {key.type} in the column {self._key!r}"
@@ -196,7 +181,7 @@ class ParquetFile:
                 f"{self._path} {what}; manifest.key needs one with text or whole numbers. Its columns are "
                 f"{listed(set(schema.names))}."
             )
-        fields = {name: find_field(schema, leaves, name) for name in (*self._keep, *self._context)}
+        fields = {name: find_field(schema, leaves, name) for name in (*self._asked.keep, *self._asked.context)}
         missing = [name for name, field in fields.items() if field is None and not self._family.has(name)]
         if missing:
             raise ManifestError(

@@ -67,7 +67,7 @@ def stretches_of(file: Watched, start: int, end: int, rows: int, large: int) -> 
         else:
             found.append(Stretch(page.start, page.end, page.rows))
             held = page.size
-    return found
+    return [stretch for stretch in found if stretch.rows]  # a dictionary that no page uses, or empty pages
 
 
 def _pages(file: Watched, start: int, end: int) -> Iterator[_Page]:

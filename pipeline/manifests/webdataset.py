@@ -18,7 +18,7 @@ from pipeline.core.types import Column, ManifestRow
 from pipeline.manifests.columns import Columns, key_in, listed, number_in
 from pipeline.manifests.samples import Sample, Samples, Walk, readable
 from pipeline.manifests.streams import Stream, Waiting, packing_of
-from pipeline.manifests.unit import Placed, PlannedRow, named_version
+from pipeline.manifests.unit import Asked, Placed, PlannedRow, named_version
 from pipeline.storage.door import stat
 from pipeline.storage.local import MAX_SOURCE_BYTES
 
@@ -40,28 +40,20 @@ _MOST_NAMES = 100
 
 
 class TarShard:
-    """One tar. `image` names the picture's field (`seg.png`), None means the only one that is a picture by its name.
+    """One tar. `asked.image` names a field (`seg.png`); None means the only one that is a picture by its name.
 
     The columns of a sample are the keys of its `json`, and its text fields (`txt`, `cls`, `en.txt`) by their names,
     which come first where both have one. `label` names the tar where a sample has no key of its own.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        label: str,
-        image: str | None,
-        key: str | None,
-        keep: tuple[str, ...],
-        context: tuple[str, ...],
-    ) -> None:
+    def __init__(self, name: str, label: str, asked: Asked) -> None:
         self._name = name
         self._label = label
-        self._image = image.lower() if image is not None else None
-        self._key = key
-        self._columns = Columns(name, keep=keep, context=context)
-        self._texts = self._columns.asked or key not in (None, "__key__")
+        self._asked = asked
+        self._image = asked.image.lower() if asked.image is not None else None
+        self._key = asked.key
+        self._columns = Columns(name, asked._replace(image=None))  # that one names a field
+        self._texts = bool(asked.keep or asked.context) or asked.key not in (None, "__key__")
         self._waiting = Waiting[Walk]()
         self.ignored = 0
         """Members that belong to no sample; known once the tar was read."""
@@ -73,7 +65,7 @@ class TarShard:
 
     def fingerprint(self) -> str:
         """The version that the storage tells, and what names depend on."""
-        return named_version(stat(self._name).version, self._name, self._label, self._image, self._key)
+        return named_version(stat(self._name).version, self._name, self._label, self._asked)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every sample; one without a usable picture is planned too and fails when it is scanned."""
@@ -92,7 +84,7 @@ class TarShard:
         if not pictures and (self._image or any(_last(name) in PICTURES for name in fields)):
             self._refuse_fields(fields)
         if self._texts:
-            self._columns.check(self._key)
+            self._columns.check()
 
     def columns(self) -> list[Column]:
         """One type per kept column that holds all of its values: text where they differ."""

@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.errors import ManifestError
+from pipeline.core.types import Column
+from pipeline.manifests import remarks
 from pipeline.manifests.directory import Directory
 from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.parquet_source import open_source
+from pipeline.manifests.remarks import remarks_on
 from pipeline.manifests.skipping import Skipping
 from pipeline.manifests.unit import Placed, Unit
 from tests.manifests.job import Job, captions
@@ -183,6 +186,31 @@ def test_the_weight_of_a_row_group_is_known(tmp_path: Path) -> None:
     assert isinstance(unit, ParquetFile)
     keys(unit)
     assert 5000 <= unit.heaviest_group < 5200
+
+
+def test_a_heavy_row_group_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in (("a", 10), ("b", 2_000_000), ("c", 3_000_000)):
+        parquet(tmp_path / f"{name}.parquet", {"jpg": [b"J" * size]}, use_dictionary=False, compression="none")
+    units = opened(tmp_path / "*.parquet", on_bad_file="skip")
+    for unit in units:
+        keys(unit)
+    assert list(remarks_on(units)) == [], "512 MiB are the limit"
+    monkeypatch.setattr(remarks, "HEAVY_GROUP", 1_000_000)
+    (remark,) = remarks_on(units)
+    assert (remark.event, remark.warns) == ("manifest.heavy_row_groups", True)
+    assert (remark.facts["files"], Path(remark.facts["heaviest"]).name) == (2, "c.parquet")
+
+
+def test_kept_columns_of_files_that_are_left_out_stay_columns(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", {"url": ["first"]})
+    path = parquet(tmp_path / "b.parquet", {"url": ["x" * 99], "n": [1]}, compression="none")
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36
+    path.write_bytes(content)
+    job = Job(tmp_path / "out")
+    job.keep = ("n",)
+    plan = job.run(opened(tmp_path / "*.parquet", keep=("n",), on_bad_file="skip"))
+    assert plan.kept == [Column("n", "string")], "else the next run would find another setting than the output's"
 
 
 def test_a_page_that_breaks_after_planning_costs_its_rows_only(tmp_path: Path) -> None:

@@ -132,3 +132,10 @@ def test_pages_that_need_the_dictionary_after_others_are_left_to_arrow(monkeypat
 
     assert found(False, False, True, True) == [(0, 2, 20), (2, 3, 10), (3, 4, 10)]
     assert found(False, True, False, True) == []
+
+
+def test_a_dictionary_that_no_page_needs_is_no_stretch(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [parquet_pages._Page(0, 1, 0, 5_000, alone=False)]
+    pages += [parquet_pages._Page(n, n + 1, 10, 5_000, alone=True) for n in (1, 2)]
+    monkeypatch.setattr(parquet_pages, "_pages", lambda *_: iter(pages))
+    assert stretches_of(Watched(io.BytesIO()), 0, 3, 20, 1_000) == [(1, 2, 10), (2, 3, 10)]
