@@ -22,12 +22,10 @@ def stands_for_several(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder here is called so, or may be: what nobody may look at is told when it is opened."""
+    """Whether a file or folder here is called so."""
     try:
         return Path(path).exists()
-    except PermissionError:
-        return True
-    except (OSError, ValueError):  # too long for a name, a NUL in it
+    except (OSError, ValueError):  # too long for a name, a NUL in it, or nobody may look: told when it is opened
         return False
 
 
