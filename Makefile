@@ -32,7 +32,7 @@ crash: $(VENV)/.dev ## Kill a few hundred real runs, at random and at every name
 	@$(BIN)/python -m tests.crash $(SET)
 
 bench: $(VENV)/.core ## Measure speed and memory against the least that the same work can cost; one table of ratios
-	@echo "Measuring in turns with a raw client and the bare Pillow calls; this takes about five minutes on two cores."
+	@echo "Measuring in turns with a raw client and the bare Pillow calls; this takes about twenty minutes on two cores."
 	@$(BIN)/python -m bench $(SET)
 
 caption: $(VENV)/.core ## Caption MANIFEST=folder-or-listing into OUT=folder with the provider of configs/caption.toml

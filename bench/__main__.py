@@ -1,12 +1,14 @@
 """Measure what the product costs over the least that the same work can cost; `python -m bench`.
 
-    python -m bench                      everything; about five minutes on two cores
+    python -m bench                      everything; about twenty minutes on two cores, fifteen of them M1
     python -m bench --only W1,P1         these workloads
     python -m bench --quick              small numbers: shows that it works, measures nothing
 
     W1  2 KB pictures, 256 requests at once          P1  12 MP photographs to 1,024 px, images a second
     W2  100 KB pictures, 128 requests at once        P2  pictures that need nothing
     S   start to the first request, --help           P3  peak memory over 500 photographs of 12 MP
+    M1  millions of addresses, planned and read      M2  2 GB of pictures in Parquet files, planned and read
+    M3  200 KB objects from an object store, 64 at once
 
 W1 and W2 are the real command, journal and Parquet included, against a server on a core of its own, in turns with a raw
 aiohttp client that posts bodies made beforehand. CPU is that of the whole process tree, less that of a run of 8. The
@@ -25,7 +27,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import calls, memory, preparation
+from bench import calls, manifests, memory, objects, preparation
 from bench.process import BrokenError
 from bench.table import Figure, print_table
 
@@ -36,6 +38,9 @@ WORKLOADS: dict[str, Callable[..., list[Figure]]] = {
     "P1": preparation.large_photographs,
     "P2": preparation.untouched,
     "P3": memory.large_photographs,
+    "M1": manifests.addresses,
+    "M2": manifests.pictures,
+    "M3": objects.fetched,
 }
 
 

@@ -5,6 +5,7 @@ Linux: processes are pinned to cores, and memory is read from /proc.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 _EVERY_S = 0.02
@@ -70,6 +72,20 @@ def measured(command: Sequence[str], chosen: set[int] | None = None) -> Cost:
             said = output.read().decode(errors="replace")[-3000:]
             raise BrokenError(f"{' '.join(command)} ended with {process.returncode}:\n{said}")
     return Cost(usage.ru_utime + usage.ru_stime, peak, started, seconds)
+
+
+def printed(command: Sequence[str]) -> dict[str, Any]:
+    """Run to the end; what it prints last is JSON. Raises BrokenError with its output when it fails."""
+    ended = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise BrokenError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held since its exec, however short the moment was."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def _resident(pid: int) -> int:

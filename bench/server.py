@@ -1,7 +1,8 @@
 """A server lighter than any client: it counts body bytes and answers, and reads no more of a request than it must.
 
-As a program (`python -m bench.server CORE`) it pins itself to a core, prints its port, and then answers every line on
-stdin with its counts as JSON, which begin anew; it ends when stdin closes. `Server` is that program seen from outside.
+As a program (`python -m bench.server CORE [BYTES]`) it pins itself to a core, prints its port, and then answers every
+line on stdin with its counts as JSON, which begin anew; it ends when stdin closes. With BYTES it is an object store in
+which an object of that size lies under every name. `Server` is that program seen from outside.
 Times are seconds of the machine's monotonic clock, which all processes share.
 """
 
@@ -36,7 +37,17 @@ _ANSWER = json.dumps(
         "usage": {"prompt_tokens": 420, "completion_tokens": 18, "total_tokens": 438},
     }
 ).encode()
-_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_ANSWER) + _ANSWER
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: "
+
+
+def _chat() -> bytes:
+    return _OK % len(_ANSWER) + b"application/json\r\n\r\n" + _ANSWER
+
+
+def _object(size: int) -> bytes:
+    """As S3 answers GetObject, which clients want with a time and an ETag."""
+    head = b'image/jpeg\r\nETag: "bench"\r\nLast-Modified: Wed, 25 Nov 2026 12:00:00 GMT\r\n\r\n'
+    return _OK % size + head + bytes(size)
 
 
 @dataclass
@@ -57,8 +68,9 @@ class Counts:
 class _Connection(asyncio.Protocol):
     """One connection; requests follow each other, as HTTP clients without pipelining send them."""
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, response: bytes) -> None:
         self._counts = counts
+        self._response = response
         self._head = b""
         self._left = 0
 
@@ -75,19 +87,19 @@ class _Connection(asyncio.Protocol):
             if not self._counts.first_at:
                 self._counts.first_at = time.monotonic()
             head, received = self._head[:end].lower(), len(self._head) - end - 4
-            self._left = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]) - received
+            self._left = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0) - received
             self._head = b""
         else:
             self._left -= len(data)
         if self._left == 0:
             self._counts.answers += 1
             self._counts.last_at = time.monotonic()
-            self._transport.write(_RESPONSE)
+            self._transport.write(self._response)
 
 
-async def _serve() -> None:
+async def _serve(response: bytes) -> None:
     loop, counts, ended = asyncio.get_running_loop(), Counts(), asyncio.Event()
-    server = await loop.create_server(lambda: _Connection(counts), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: _Connection(counts, response), "127.0.0.1", 0, backlog=1024)
 
     def asked() -> None:
         if not sys.stdin.readline():
@@ -102,16 +114,19 @@ async def _serve() -> None:
 
 
 class Server:
-    """The server in a process of its own, on a core of its own."""
+    """The server in a process of its own, on a core of its own; with `object_bytes` an object store."""
 
-    def __init__(self, core: int) -> None:
+    def __init__(self, core: int, object_bytes: int | None = None) -> None:
         self._command = [sys.executable, "-m", "bench.server", str(core)]
+        if object_bytes is not None:
+            self._command.append(str(object_bytes))
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        self.base_url = f"http://127.0.0.1:{self._line()}/v1"
+        self.endpoint = f"http://127.0.0.1:{self._line()}"
+        self.base_url = f"{self.endpoint}/v1"
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -130,4 +145,4 @@ class Server:
 
 if __name__ == "__main__":
     pin({int(sys.argv[1])})
-    asyncio.run(_serve())
+    asyncio.run(_serve(_object(int(sys.argv[2])) if len(sys.argv) > 2 else _chat()))

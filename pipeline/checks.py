@@ -14,7 +14,7 @@ from pipeline.core.types import Usage
 from pipeline.images.model_names import family_of
 from pipeline.images.tokens import FAMILIES, smallest
 from pipeline.ledger.schema import task_schema
-from pipeline.manifests.files import stands_for_several
+from pipeline.manifests.files import exists, stands_for_several
 from pipeline.providers.completions import TEMPLATE, template_problems
 from pipeline.providers.dialect import Dialect
 from pipeline.providers.dialects import DIALECTS
@@ -42,7 +42,7 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -
         problems.append("run.output: expected a folder; this version does not write to object stores")
     for path in manifest.path if isinstance(manifest, Manifest) else ():
         # What stands for several names, or lies elsewhere, is looked for when it is opened.
-        if stands_for_several(path) or "://" in path or Path(path).exists():
+        if stands_for_several(path) or "://" in path or exists(path):
             continue
         problems.append(f"manifest.path: there is no file or folder {path} (here: {Path.cwd()})")
     for task in tasks:

@@ -69,7 +69,8 @@ def open_output(
     # Reading answers needs no server: recovery works before one is there.
     reader = open_provider(config, config.provider.base_url or "", transport)
     units = manifest_units(config, output)
-    plan = first_plan(config, output, tasks, units)
+    seen = {unit.name: unit.fingerprint() for unit in units}  # once: in a store each is a request
+    plan = first_plan(config, output, tasks, units, seen)
     schemas = open_schemas(tasks, plan.kept or [])
     settler = Settler(tasks, reader, config.retry.repairs, config.retry.lifetime_attempts)
     ledger, recovery = open_ledger(
@@ -84,7 +85,7 @@ def open_output(
             effect="what stands behind the damage is asked again; the file is kept, move it away",
         )
     try:
-        return _plan_on(config, output, tasks, ledger, plan, units, (old, new), choice)
+        return _plan_on(config, output, tasks, ledger, plan, units, seen, (old, new), choice)
     except BaseException:
         ledger.abandon()
         raise
@@ -97,6 +98,7 @@ def _plan_on(
     ledger: OutputLedger,
     plan: Plan,
     units: Sequence[Unit],
+    seen: Mapping[str, str],
     records: tuple[Mapping[str, Any] | None, Mapping[str, Any]],
     choice: Choice | None,
 ) -> Opened:
@@ -108,9 +110,10 @@ def _plan_on(
         selection = choose(ledger, choice)
         ledger.reopen(selection)
     reopened = list(selection or ())
-    if is_outdated(plan, units, list(tasks), reopened):
+    policy = config.manifest.on_duplicate_key
+    if is_outdated(plan, seen, list(tasks), reopened, policy):
         output.take_back_success()  # before the plan says that there is more to do
-    grown = grow_plan(plan, units, list(tasks), ledger, output.scratch, reopened, config.manifest.on_duplicate_key)
+    grown = grow_plan(plan, units, list(tasks), ledger, output.scratch, reopened, policy, fingerprints=seen)
     if grown is not plan:  # else it was told when it was planned
         _log_repeated(config, grown)
     plan = grown
@@ -154,14 +157,19 @@ def _followed(selection: Selection, moves: Iterable[Move]) -> Selection:
     return places
 
 
-def first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], units: Sequence[Unit]) -> Plan:
+def first_plan(
+    config: Config, output: Output, tasks: Mapping[str, OpenTask], units: Sequence[Unit], seen: Mapping[str, str]
+) -> Plan:
     """The plan as it stands; a new output gets its first generation, which fixes the kept columns.
 
-    Raises ConfigError, LedgerError, ManifestError.
+    `seen`: the fingerprints of the units. Raises ConfigError, LedgerError, ManifestError.
     """
-    if not any(True for unit in units for _ in unit.rows()):
-        raise ConfigError([f"manifest.path: no picture is found in {', '.join(config.manifest.path)}"])
     plan = load_plan(output.plan)
+    policy, keep = config.manifest.on_duplicate_key, config.manifest.keep
+    # What is planned and unchanged has rows; to read one may mean to read the whole file.
+    new = plan.generation == 0 or is_outdated(plan, seen, list(tasks), on_duplicate_key=policy)
+    if new and not any(True for unit in units for _ in unit.rows()):
+        raise ConfigError([f"manifest.path: no picture is found in {', '.join(config.manifest.path)}"])
     if plan.generation == 0:
         if output.holds_answers():
             raise LedgerError(
@@ -169,13 +177,12 @@ def first_plan(config: Config, output: Output, tasks: Mapping[str, OpenTask], un
                 "or choose a new run.output."
             )
         # What is wrong with the names is told before anything is written.
-        open_schemas(tasks, [Column(name, "string") for name in config.manifest.keep])
-        policy = config.manifest.on_duplicate_key
-        plan = grow_plan(plan, units, list(tasks), NothingAsked(), output.scratch, on_duplicate_key=policy)
+        open_schemas(tasks, [Column(name, "string") for name in keep])
+        plan = grow_plan(plan, units, list(tasks), NothingAsked(), output.scratch, (), policy, keep, seen)
         _log_repeated(config, plan)
         return plan
     kept = sorted(column.name for column in plan.kept or [])
-    if kept != sorted(config.manifest.keep):
+    if kept != sorted(keep):
         fixed = f"manifest.keep: the columns of {output.root} are fixed as {kept}"
         raise ConfigError([f"{fixed}. Choose a new run.output, or set it back."])
     return plan

@@ -62,9 +62,11 @@ def _forecast(config: Config, output: Output, ours: Output) -> Forecast:
     mind_changes(output.newest_config(), record_of(config), output, accept=False)
     tasks = open_tasks(config)
     units = [_Watched(unit) for unit in manifest_units(config, output)]
-    plan = first_plan(config, ours, tasks, units)
+    fingerprints = {unit.name: unit.fingerprint() for unit in units}
+    plan = first_plan(config, ours, tasks, units, fingerprints)
     book, _ = look_at(config, output, tasks, plan)
-    grown = grow_plan(plan, units, list(tasks), book, ours.scratch, (), config.manifest.on_duplicate_key)
+    policy = config.manifest.on_duplicate_key
+    grown = grow_plan(plan, units, list(tasks), book, ours.scratch, (), policy, fingerprints=fingerprints)
     book.plan(grown.active, grown.retired, grown.moved)
     totals = {name: read_totals(**sums) for name, sums in book.totals().items()}
     repeated = grown.repeated or plan.repeated

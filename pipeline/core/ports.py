@@ -38,7 +38,7 @@ class Source(Protocol):
         ...
 
     def scan(self, shard: Shard) -> Iterator[ManifestRow]:
-        """The shard's rows by ordinal. Blocking. Raises ManifestError when the shard can no longer be read."""
+        """The shard's rows by ordinal. Blocking, the call too. Raises ManifestError: it can no longer be read."""
         ...
 
 

@@ -24,10 +24,14 @@ Answer = Mapping[str, Any]
 
 
 class Column(NamedTuple):
-    """One output column: its name and its type in every part."""
+    """One output column: its name and its type in every part.
+
+    `classes` are the names that its numbers 0, 1, ... stand for; empty where they stand for nothing.
+    """
 
     name: str
     type: ColumnType
+    classes: tuple[str, ...] = ()
 
 
 class RowId(NamedTuple):

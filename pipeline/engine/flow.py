@@ -162,8 +162,8 @@ class Flow:
             for shard in self._parts.source.shards:
                 if ledger.left(shard) == 0:
                     continue
-                scanned = self._parts.source.scan(shard)
                 try:
+                    scanned = await run_sync(self._parts.source.scan, shard)
                     while rows := await run_sync(_chunk, scanned):
                         wanted = [(row, tasks) for row in rows if (tasks := ledger.outstanding(shard, row.ordinal))]
                         for chunk in small_chunks(wanted[:left], self._settings.chunk_bytes):

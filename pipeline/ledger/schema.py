@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import KINDS
 from pipeline.core.types import Column, Failure, Outcome, Row
+from pipeline.ledger.features import metadata_of
 
 _TYPES: Mapping[str, Any] = {
     "string": pa.string(),
@@ -95,9 +96,12 @@ def task_schema(answer: Sequence[Column], kept: Sequence[Column]) -> TaskSchema:
         names[column.name] = name
     answers = [(column.name, _TYPES[column.type]) for column in answer]
     extra = [(names[column.name], _TYPES[column.type]) for column in kept]
+    classes = {names[column.name]: column.classes for column in kept}
+    data = [*_IDENTITY, *answers, *envelope, *extra]
+    failures = [*_IDENTITY, *_FAILURE, *envelope, *extra]
     return TaskSchema(
-        pa.schema([*_IDENTITY, *answers, *envelope, *extra]),
-        pa.schema([*_IDENTITY, *_FAILURE, *envelope, *extra]),
+        pa.schema(data, metadata_of(data, classes)),
+        pa.schema(failures, metadata_of(failures, classes)),
         tuple(column.name for column in answer),
         names,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import Column, ManifestRow
+from pipeline.manifests.matching import matches
 from pipeline.manifests.unit import Placed, PlannedRow
 
 SUFFIXES = frozenset(
@@ -29,8 +30,9 @@ class Directory:
         self._name = name
         self._root = root
         self._pattern = pattern
-        self._avoid = avoid.resolve()
+        self._avoid = Path(os.path.realpath(avoid))
         self._prefix = prefix
+        self._digest = ""
         self._listing: list[tuple[str, int, int]] | None = None
         self._endings: set[str] = set()
         self.ignored = 0
@@ -42,11 +44,13 @@ class Directory:
         return self._name
 
     def fingerprint(self) -> str:
-        """A hash over the sorted paths, sizes and modification times."""
-        digest = hashlib.sha256()
-        for path, size, modified in self._entries():
-            digest.update(f"{path}\0{size}\0{modified}\n".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        """A hash over the prefix and the sorted paths, sizes and modification times."""
+        if not self._digest:
+            digest = hashlib.sha256(self._prefix.encode("utf-8", "surrogateescape"))
+            for path, size, modified in self._entries():
+                digest.update(f"{path}\0{size}\0{modified}\n".encode("utf-8", "surrogateescape"))
+            self._digest = digest.hexdigest()
+        return self._digest
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every picture, sorted by path."""
@@ -92,15 +96,11 @@ class Directory:
                     self._endings.add(path.suffix.lower())
 
     def _matches(self) -> Iterator[tuple[str, int, int]]:
-        for path in self._root.glob(self._pattern or ""):
-            relative = path.relative_to(self._root)
-            hidden = any(part.startswith(".") for part in relative.parts)
-            inside_output = self._avoid in path.resolve().parents
-            if not path.is_dir() and not hidden and not inside_output:
-                yield self._entry(path)
+        for path in matches(self._root, self._pattern or "", self._avoid):
+            yield self._entry(path)
 
     def _wanted(self, folder: Path) -> bool:
-        return not folder.name.startswith(".") and folder.resolve() != self._avoid
+        return not folder.name.startswith(".") and os.path.realpath(folder) != str(self._avoid)
 
     def _entry(self, path: Path) -> tuple[str, int, int]:
         relative = path.relative_to(self._root).as_posix()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.braces import expanded
+from pipeline.manifests.matching import matches
 from pipeline.storage.door import listed
 from pipeline.storage.object_names import fixed_folder, is_glob
 from pipeline.storage.urls import is_object_url
@@ -20,12 +21,20 @@ def stands_for_several(path: str) -> bool:
     return _SEVERAL.search(path) is not None
 
 
+def exists(path: str) -> bool:
+    """Whether a file or folder here is called so."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long for a name, a NUL in it, or nobody may look: told when it is opened
+        return False
+
+
 def names_in(path: str) -> list[str]:
     """The names that a path stands for: its brace ranges are written out, unless a file is really called so.
 
     Raises ManifestError for a range of too many.
     """
-    return [path] if not is_object_url(path) and Path(path).exists() else expanded(path)
+    return [path] if not is_object_url(path) and exists(path) else expanded(path)
 
 
 def shared_folder(path: str) -> str:
@@ -33,7 +42,7 @@ def shared_folder(path: str) -> str:
 
     Labels and keys are told from there on, so that they stay what they are whichever files match.
     """
-    if is_object_url(path) or (stands_for_several(path) and not Path(path).exists()):
+    if is_object_url(path) or (stands_for_several(path) and not exists(path)):
         found = _SEVERAL.search(path)
         before = path[: found.start()] if found else path
         return before.rpartition("/")[0] or ("/" if before.startswith("/") else "")
@@ -57,7 +66,7 @@ def split_glob(path: str) -> tuple[str, str]:
         return folder, path.removeprefix(folder) if is_glob(path) else ""
     parts = Path(path).parts
     first = next((index for index, part in enumerate(parts) if is_glob(part)), len(parts))
-    if first == len(parts) or Path(path).exists():
+    if first == len(parts) or exists(path):
         return path, ""
     if parts[-1] == "**" or any("**" in part and part != "**" for part in parts):
         raise ManifestError(
@@ -90,14 +99,22 @@ def _in_store(name: str, endings: Sequence[str]) -> Iterator[str]:
 def _here(name: str, endings: Sequence[str], avoid: Path) -> Iterator[str]:
     folder, pattern = split_glob(name)
     root = Path(folder)
-    if not pattern and root.is_file():
-        yield name
-        return
     if not root.exists():
         raise ManifestError(f"manifest.path: there is no file or folder {root} (here: {Path.cwd()}).")
-    output = avoid.resolve()
-    for file in sorted(root.glob(pattern or "**/*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-        wanted = bool(pattern) or file.name.lower().endswith(tuple(endings))
-        if wanted and not hidden and not file.is_dir() and output not in file.resolve().parents:
-            yield str(file)
+    if not root.is_dir():
+        if root.is_file() and not pattern:
+            yield name
+        return
+    for file in matches(root, pattern or "**/*", avoid):
+        if pattern or file.name.lower().endswith(tuple(endings)):
+            yield _utf8(str(file))
+
+
+def _utf8(name: str) -> str:
+    """The name, which the plan keeps as text. Raises ManifestError for one that is none."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise ManifestError(f"manifest.path: the name of {shown} is not UTF-8; rename it.") from None
+    return name

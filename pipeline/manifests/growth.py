@@ -22,10 +22,14 @@ from pipeline.storage.buckets import Buckets
 
 
 def is_outdated(
-    plan: Plan, units: Sequence[Unit], tasks: Sequence[str], reopened: Collection[tuple[str, int]] = ()
+    plan: Plan,
+    fingerprints: Mapping[str, str],
+    tasks: Sequence[str],
+    reopened: Collection[tuple[str, int]] = (),
+    on_duplicate_key: OnDuplicateKey = "error",
 ) -> bool:
     """Whether `grow_plan` would write a new generation; with rows reopened in retired shards, whether it may."""
-    stale = _stale(plan, {unit.name: unit.fingerprint() for unit in units}, tasks)
+    stale = _stale(plan, fingerprints, tasks, on_duplicate_key)
     return bool(stale or _reopened(plan, tasks, reopened))
 
 
@@ -37,17 +41,20 @@ def grow_plan(
     scratch: Path,
     reopened: Collection[tuple[str, int]] = (),
     on_duplicate_key: OnDuplicateKey = "error",
+    keep: Sequence[str] = (),
+    fingerprints: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan what is new or changed in the manifest since the last generation; the same plan when nothing is.
 
     `reopened` names (task, retired shard) pairs in which settled rows are to be asked again: those that the manifest
-    still names get a new place, whether or not their unit has changed. With `on_duplicate_key` other than "error" all
-    units are read once more.
+    still names get a new place, whether or not their unit has changed. `keep` names the kept columns: what no unit
+    knows the type of is text. With `on_duplicate_key` other than "error" all units are read once more.
+    `fingerprints` are those of the units when they were opened, for who knows them already.
 
     Raises ManifestError: unreadable units, a key that stands twice. Raises LedgerError: the disk is full.
     """
-    fingerprints = {unit.name: unit.fingerprint() for unit in units}
-    stale = _stale(plan, fingerprints, tasks)
+    fingerprints = fingerprints or {unit.name: unit.fingerprint() for unit in units}
+    stale = _stale(plan, fingerprints, tasks, on_duplicate_key)
     pairs = _reopened(plan, tasks, reopened)
     if not stale and not pairs:
         return plan
@@ -56,12 +63,17 @@ def grow_plan(
         names = {unit.name: naming.of(unit.name) for unit in units}
         stale |= {name for name in names if plan.units.get(name, {}).get("repeated", "") != names[name]}
         records = {
-            unit.name: {"fingerprint": fingerprints[unit.name], "tasks": list(tasks), "repeated": names[unit.name]}
+            unit.name: {
+                "fingerprint": fingerprints[unit.name],
+                "tasks": list(tasks),
+                "repeated": names[unit.name],
+                **({"policy": on_duplicate_key} if names[unit.name] else {}),
+            }
             if unit.name in stale
             else plan.units[unit.name]
             for unit in units
         }
-        grown = _grown(plan, naming.units(), records, standings, scratch, stale, pairs, tasks)
+        grown = _grown(plan, naming.units(), records, standings, scratch, stale, pairs, tasks, keep)
         grown.repeated = naming.repeated
         return grown
 
@@ -75,6 +87,7 @@ def _grown(
     stale: set[str],
     pairs: set[tuple[str, int]],
     tasks: Sequence[str],
+    keep: Sequence[str],
 ) -> Plan:
     """The next generation, over units whose rows have the names that they are planned under."""
     changed = [unit for unit in units if unit.name in stale]
@@ -90,7 +103,7 @@ def _grown(
         raise ManifestError(
             f"The manifest names keys more than once ({len(comparison.duplicates)} times too often), for example "
             f"{examples}. Set manifest.key to a column that is unique (rows may then share a picture), or "
-            "manifest.on_duplicate_key."
+            "manifest.on_duplicate_key to 'number' (later rows become key#2, key#3) or 'first' (they are left out)."
         )
     if not stale and not comparison.due:
         plan.unplaced = comparison.unplaced
@@ -101,26 +114,25 @@ def _grown(
     for unit in sources:  # row numbers of the first pass mean nothing in another content
         if unit.fingerprint() != records[unit.name]["fingerprint"]:
             raise ManifestError(f"{unit.name} was changed while it was being planned. Run the same command again.")
-    kept = plan.kept if plan.kept is not None else _merge_columns(changed)
-    writer.commit(records, kept, sorted(shard.number for shard in plan.active if shard.unit in stale))
+    retired = sorted(shard.number for shard in plan.active if shard.unit in stale)
+    writer.commit(records, _merge_columns(plan.kept, changed, keep), retired)
     grown = load_plan(plan.folder)
     grown.new_rows, grown.vanished, grown.unplaced = writer.rows, comparison.vanished, comparison.unplaced
     return grown
 
 
-def _stale(plan: Plan, fingerprints: Mapping[str, str], tasks: Sequence[str]) -> set[str]:
+def _stale(plan: Plan, fingerprints: Mapping[str, str], tasks: Sequence[str], policy: OnDuplicateKey) -> set[str]:
     """The units that are new, changed or gone, by name."""
-    gone = {shard.unit for shard in plan.active} - set(fingerprints)
-    return gone | {name for name, fingerprint in fingerprints.items() if _changed(plan, name, fingerprint, tasks)}
-
-
-def _changed(plan: Plan, name: str, fingerprint: str, tasks: Sequence[str]) -> bool:
-    record = plan.units.get(name)
-    if record is None or record["fingerprint"] != fingerprint:
-        return True
     # A task added later is covered by shards that hold for every task; not by rows that were split up by task.
     split = any(shard.tasks is not None or shard.number in plan.retired for shard in plan.shards.values())
-    return split and not set(tasks) <= set(record["tasks"])
+    stale = {shard.unit for shard in plan.active} - set(fingerprints)
+    for name, fingerprint in fingerprints.items():
+        record = plan.units.get(name)
+        if record is None or record["fingerprint"] != fingerprint or (split and not set(tasks) <= set(record["tasks"])):
+            stale.add(name)
+        elif policy != "error" and record.get("policy", policy) != policy:
+            stale.add(name)  # rows were left out and are to have numbers now, or the other way round
+    return stale
 
 
 def _reopened(plan: Plan, tasks: Sequence[str], pairs: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
@@ -128,14 +140,26 @@ def _reopened(plan: Plan, tasks: Sequence[str], pairs: Collection[tuple[str, int
     return {(task, shard) for task, shard in pairs if task in tasks and shard in plan.retired}
 
 
-def _merge_columns(units: Sequence[Unit]) -> list[Column]:
-    """The kept columns over all units; a column whose type differs between them is text."""
-    merged: dict[str, Column] = {}
+def _merge_columns(fixed: Sequence[Column] | None, units: Sequence[Unit], keep: Sequence[str]) -> list[Column]:
+    """The kept columns over all units; one whose type differs between them is text, unless types are `fixed` already.
+
+    It has the classes that units give it, if those are the same; what was fixed without any gets none later.
+    """
+    types = {column.name: column.type for column in fixed or ()}
+    classes = {column.name: {column.classes} for column in fixed or ()}
     for unit in units:
         for column in unit.columns():
-            before = merged.get(column.name, column)
-            merged[column.name] = column if before == column else Column(column.name, "string")
-    return list(merged.values())
+            if fixed is None and types.setdefault(column.name, column.type) != column.type:
+                types[column.name] = "string"
+            if column.classes:
+                classes.setdefault(column.name, set()).add(column.classes)
+    if fixed is None:
+        types |= {name: "string" for name in keep if name not in types}
+    merged = []
+    for name, kind in types.items():
+        named = classes.get(name, set())
+        merged.append(Column(name, kind, *(named if kind == "int" and len(named) == 1 else ())))
+    return merged
 
 
 def _located(units: Sequence[Unit], wanted: list[int]) -> Iterator[str]:

@@ -7,23 +7,25 @@ the path as written, or the address without what signs it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ManifestRow
-from pipeline.manifests.columns import Columns, key_in, listed, number_in
+from pipeline.manifests.columns import Columns, key_in, listed, number_in, short_key
 from pipeline.manifests.directory import file_size
 from pipeline.manifests.places import name_in_key, place_of
 from pipeline.manifests.records import Format, JsonLines, Lines, Record, Table, TextLines
 from pipeline.manifests.streams import PACKINGS, Source, Stream
-from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.manifests.unit import Asked, Placed, PlannedRow, named_version
 from pipeline.storage.door import stat
 
 IMAGE_NAMES = ("image", "img", "url", "image_url", "file_name", "filename", "path", "image_path", "jpg", "png", "webp")
 """Column names taken for the picture's when none is configured, whatever their case."""
+_FILE_NAME = "_file_name"
+"""So ends, where there is none of them, a column of Hugging Face's ImageFolder (`datasets` 5.2.0, read 2026-11-25)."""
 
 ENDINGS = tuple(
     f"{ending}{packing}" for packing in ("", ".gz", ".zst") for ending in (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
@@ -32,30 +34,20 @@ ENDINGS = tuple(
 
 
 class Listing:
-    """One file. `image` and `key` name columns; None means find it, or use the picture's path.
+    """One file. Without a key column the picture's path is the key.
 
     `label` names the file where a line has no key of its own; it differs from every other listing's.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        label: str,
-        image: str | None,
-        key: str | None,
-        keep: tuple[str, ...],
-        context: tuple[str, ...],
-    ) -> None:
+    def __init__(self, name: str, label: str, asked: Asked) -> None:
         self._name = name
         self._label = label
-        self._image = self._named_image = image
-        self._key = key
+        self._asked = asked
+        self._image, self._key = asked.image, asked.key
         self._source = Source(name)
         self._format = _format(name)
         # A CSV holds nothing but text: a kept column is of numbers when every value in it is one.
-        typed = {"typed": number_in} if isinstance(self._format, Table) else {}
-        self._columns = Columns(name, keep=keep, context=context, **typed)
+        self._columns = Columns(name, asked, *([number_in] if isinstance(self._format, Table) else []))
 
     @property
     def name(self) -> str:
@@ -63,8 +55,8 @@ class Listing:
         return self._name
 
     def fingerprint(self) -> str:
-        """Size in bytes and modification time in nanoseconds."""
-        return stat(self._name).version
+        """The version that the storage tells, and what names depend on."""
+        return named_version(stat(self._name).version, self._name, self._label, self._asked)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every row that is not blank; one that cannot be used is planned too and fails when it is scanned."""
@@ -80,7 +72,7 @@ class Listing:
             except ItemError:
                 key = self._place(record)
             yield PlannedRow(key, _ref(record))
-        self._columns.check(self._named_image, self._key)
+        self._columns.check()
 
     def columns(self) -> list[Column]:
         """One type per kept column that holds all of its values: text where they differ."""
@@ -119,7 +111,7 @@ class Listing:
     def _key_of(self, record: Mapping[str, Any]) -> str:
         if self._key is not None:
             return key_in(record, self._key)
-        return name_in_key(self._image_of(record))
+        return short_key(name_in_key(self._image_of(record)), self._image or "")
 
     def _image_of(self, record: Mapping[str, Any]) -> str:
         if self._image is None:
@@ -135,7 +127,7 @@ class Listing:
         """The picture's column. The first record of the file decides, wherever a process begins to read."""
         with closing(self._records()) as records:
             names = next((list(record.values) for record in records if record.values is not None), [])
-        found = [name for name in names if name.lower() in IMAGE_NAMES]
+        found = usual_names(names)
         if len(found) == 1:
             return found[0]
         what = f"Several columns could hold the picture: {', '.join(found)}" if found else "No column holds the picture"
@@ -152,6 +144,12 @@ class Listing:
 
     def _changed(self) -> ManifestError:
         return ManifestError(f"{self._name} was changed while it was being read. Run the same command again.")
+
+
+def usual_names(names: Sequence[str]) -> list[str]:
+    """Those by which a column is usually called that names or holds the picture."""
+    usual = [name for name in names if name.lower() in IMAGE_NAMES]
+    return usual or [name for name in names if name.lower().endswith(_FILE_NAME)]
 
 
 def _ending(name: str) -> str:

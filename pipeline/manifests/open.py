@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.directory import Directory
-from pipeline.manifests.files import (
-    below,
-    files_in,
-    names_in,
-    shared_folder,
-    split_glob,
-)
+from pipeline.manifests.files import below, files_in, names_in, shared_folder, split_glob
 from pipeline.manifests.listing import ENDINGS as LISTINGS
 from pipeline.manifests.listing import Listing
 from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.parquet_family import Family
 from pipeline.manifests.prefix import Prefix
 from pipeline.manifests.skipping import Skipping
-from pipeline.manifests.unit import Unit
+from pipeline.manifests.unit import Asked, Unit
 from pipeline.manifests.webdataset import ENDINGS as TARS
 from pipeline.manifests.webdataset import TarShard
-from pipeline.storage.urls import is_object_url, is_url
+from pipeline.storage.local import reason
+from pipeline.storage.urls import is_object_url, is_url, named
 
 Kind = Literal["directory", "listing", "parquet", "webdataset"]
 """What a path is read as; the files of the last three are manifests themselves."""
@@ -36,8 +31,8 @@ KIND_ENDINGS: Final[dict[Kind, tuple[str, ...]]] = {
     "webdataset": TARS,
 }
 """Ends of names by which a file is taken for one of a kind, in lower case."""
-_CONTAINERS: Final[tuple[Kind, ...]] = ("parquet", "webdataset")
-"""Kinds whose files do not lie in a folder of something else by chance."""
+_CONTAINERS: Final[tuple[Kind, ...]] = ("webdataset", "parquet")
+"""Kinds whose files do not lie in a folder of something else by chance; tables beside tars only tell of them."""
 
 
 def open_manifest(
@@ -57,43 +52,62 @@ def open_manifest(
     What several paths name is taken once. Where there are several, files are told apart by their whole names, else by
     what differs in them.
     """
-    folders: dict[str, Unit] = {}
-    files: dict[str, tuple[Kind, str]] = {}
-    order: dict[str, None] = {}
+    asked = Asked(image, key, keep, context)
+    try:
+        found = _found(paths, kind, asked, avoid)
+    except PermissionError as error:
+        raise ManifestError(f"manifest.path: cannot look at {error.filename}: {reason(error)}.") from None
+    family = Family([name for name, what in found.items() if isinstance(what, _File) and what.kind == "parquet"])
+
+    def opened(name: str, file: _File) -> Unit:
+        if file.kind == "listing":
+            return Listing(name, file.label, asked)
+        if file.kind == "webdataset":
+            return TarShard(name, file.label, asked)
+        return ParquetFile(name, file.label, asked, family)
+
+    units: list[Unit] = []
+    for name, what in found.items():
+        unit = opened(name, what) if isinstance(what, _File) else what
+        units.append(Skipping(unit) if on_bad_file == "skip" and isinstance(what, _File) else unit)
+    return units
+
+
+class _File(NamedTuple):
+    kind: Kind
+    label: str
+
+
+def _found(paths: Sequence[str], kind: Kind | None, asked: Asked, avoid: Path) -> dict[str, Unit | _File]:
+    """By name, in the order of the paths: folders of pictures, and files of rows. Raises ManifestError."""
+    found: dict[str, Unit | _File] = {}
     for path in paths:
         root = shared_folder(path)
         for name in names_in(path):
             read_as = kind or _kind_of(name)
-            if read_as == "directory":
-                # Of the folders of a brace range each has its own part of the name in its keys.
-                inside = below(split_glob(name)[0], root) if name != path else ""
-                prefix = f"{inside.rstrip('/')}/" if inside not in ("", ".") else ""
-                folders.setdefault(name, _folder(name, prefix, avoid, told=bool(kind)))
-                if image or key or keep or context:
-                    raise ManifestError(
-                        f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
-                        "manifest.key, manifest.keep, tasks.context and tasks.question_from need a listing, Parquet "
-                        "files or tars."
-                    )
-                order[name] = None
+            if read_as != "directory":
+                for file in files_in(name, KIND_ENDINGS[read_as], avoid):
+                    found.setdefault(file, _File(read_as, file if len(paths) > 1 else below(file, root)))
                 continue
-            for file in files_in(name, KIND_ENDINGS[read_as], avoid):
-                files.setdefault(file, (read_as, file if len(paths) > 1 else below(file, root)))
-                order[file] = None
-    family = Family([file for file, (read_as, _) in files.items() if read_as == "parquet"])
+            # Of the folders of a brace range each has its own part of the name in its keys.
+            inside = below(split_glob(name)[0], root) if name != path else ""
+            prefix = f"{inside.rstrip('/')}/" if inside not in ("", ".") else ""
+            found.setdefault(name, _folder(name, prefix, avoid, told=bool(kind)))
+            if any(asked):
+                raise ManifestError(
+                    f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
+                    "manifest.key, manifest.keep, tasks.context and tasks.question_from need a listing, Parquet files "
+                    "or tars."
+                    f"{_with_columns(name)}"
+                )
+    return found
 
-    def opened(file: str) -> Unit:
-        read_as, label = files[file]
-        if read_as == "listing":
-            return Listing(file, label=label, image=image, key=key, keep=keep, context=context)
-        if read_as == "webdataset":
-            return TarShard(file, label=label, image=image, key=key, keep=keep, context=context)
-        return ParquetFile(file, label=label, image=image, key=key, keep=keep, context=context, family=family)
 
-    def guarded(file: str) -> Unit:
-        return Skipping(opened(file)) if on_bad_file == "skip" else opened(file)
-
-    return [folders[name] if name in folders else guarded(name) for name in order]
+def _with_columns(folder: str) -> str:
+    """A hint where the folder is one of Hugging Face's ImageFolder and has a table of its pictures."""
+    tables = [f"{folder.rstrip('/')}/metadata.{ending}" for ending in ("csv", "jsonl", "parquet")]
+    found = next((table for table in tables if not is_object_url(folder) and Path(table).is_file()), None)
+    return f" Set manifest.path to {found}." if found else ""
 
 
 def _kind_of(name: str) -> Kind:
@@ -101,7 +115,7 @@ def _kind_of(name: str) -> Kind:
     found = next((kind for kind, endings in KIND_ENDINGS.items() if name.lower().endswith(endings)), None)
     if is_url(name) and not is_object_url(name):
         raise ManifestError(
-            f"manifest.path: {name.partition('?')[0]}: a manifest is read from this machine or from an object store. "
+            f"manifest.path: {named(name)}: a manifest is read from this machine or from an object store. "
             "Download it first; what it lists may lie on the web."
         )
     if not is_object_url(name) and Path(name).is_dir():
@@ -122,10 +136,11 @@ def _folder(name: str, prefix: str, avoid: Path, *, told: bool) -> Unit:
     if not Path(folder).is_dir():
         raise ManifestError(f"manifest.path: there is no file or folder {folder} (here: {Path.cwd()}).")
     found = Directory(name, Path(folder), pattern or None, avoid, prefix=prefix)
-    for kind in _CONTAINERS:
-        if not told and not pattern and found.holds_only(KIND_ENDINGS[kind]):
-            raise ManifestError(
-                f"manifest.path: {name} holds no pictures, but files of the kind {kind}. Set manifest.kind = {kind!r} "
-                f"to read all of them, or name some: manifest.path = '{folder}/**/*{KIND_ENDINGS[kind][0]}'."
-            )
+    inside = [] if told or pattern else [kind for kind in _CONTAINERS if found.holds_only(KIND_ENDINGS[kind])]
+    if inside:
+        raise ManifestError(
+            f"manifest.path: {name} holds no pictures, but files of the kind {' and '.join(inside)}. Set manifest.kind "
+            f"= {inside[0]!r} to read all of them, or name some: manifest.path = "
+            f"'{folder}/**/*{KIND_ENDINGS[inside[0]][0]}'."
+        )
     return found

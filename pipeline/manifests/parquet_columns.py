@@ -1,22 +1,24 @@
 """Which column of a Parquet file holds the picture, and what a column holds in the words of this product.
 
-What `datasets` writes: https://huggingface.co/docs/datasets/image_dataset and its Arrow metadata (5.2.0, 2026-11).
+What `datasets` writes: https://huggingface.co/docs/datasets/image_dataset (5.2.0, 2026-11).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as kinds
 
 from pipeline.core.errors import ManifestError
 from pipeline.core.types import ColumnType
-from pipeline.manifests.listing import IMAGE_NAMES
+from pipeline.manifests.columns import listed
+from pipeline.manifests.listing import usual_names
+from pipeline.manifests.parquet_features import image_columns
 
 Form = Literal["text", "bytes", "struct"]
 """A picture is named by a path or an address, held as bytes, or is a Hugging Face struct<bytes, path>."""
@@ -73,7 +75,7 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
     Without a configured one count, in this order: what Hugging Face metadata calls an image, a struct<bytes, path>, and
     the usual names, where one column with pictures in it goes before those that only name them.
     """
-    columns = ", ".join(sorted(set(schema.names)))
+    columns = listed(set(schema.names))
     if configured is not None:
         field = find_field(schema, leaves, configured)
         if field is None:
@@ -85,10 +87,10 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
                 "bytes or Hugging Face images. Set manifest.image to the right one."
             )
         return picture
-    fields = [find_field(schema, leaves, name) for name in schema.names]
-    pictures = [picture for field in fields if field and (picture := _picture(field))]
-    usual = [picture for picture in pictures if picture.field.name.lower() in IMAGE_NAMES]
-    called = _called_images(schema)
+    pictures = [picture for field in _fields(schema, leaves) if (picture := _picture(field))]
+    names = usual_names([picture.field.name for picture in pictures])
+    usual = [picture for picture in pictures if picture.field.name in names]
+    called = image_columns(schema)
     found: list[Picture] = []
     for found in (
         [picture for picture in pictures if picture.field.name in called],
@@ -100,8 +102,8 @@ def find_picture(file: str, schema: pa.Schema, leaves: Sequence[str], configured
             return found[0]
         if found:
             break
-    names = ", ".join(picture.field.name for picture in found)
-    what = f"Several columns could hold the picture: {names}" if found else "No column holds the picture"
+    candidates = ", ".join(picture.field.name for picture in found[:30])
+    what = f"Several columns could hold the picture: {candidates}" if found else "No column holds the picture"
     raise ManifestError(f"{file}: {what}. Its columns are {columns}. Set manifest.image to the right one.")
 
 
@@ -125,6 +127,19 @@ def is_key(kind: pa.DataType) -> bool:
     """Whether a column of this type may hold keys: text or whole numbers."""
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     return _is_text(kind) or kinds.is_integer(kind)
+
+
+def _fields(schema: pa.Schema, leaves: Sequence[str]) -> Iterator[Field]:
+    """Every column whose name no other has. One pass: there may be tens of thousands."""
+    below: dict[str, list[str]] = {}
+    for leaf in leaves:
+        below.setdefault(leaf.partition(".")[0], []).append(leaf)
+    times = Counter(schema.names)
+    for column in schema:
+        if times[column.name] == 1:
+            own = below.get(column.name.partition(".")[0], [])
+            found = tuple(leaf for leaf in own if leaf == column.name or leaf.startswith(f"{column.name}."))
+            yield Field(column.name, (column.name,), column.type, found)
 
 
 def _picture(field: Field) -> Picture | None:
@@ -171,23 +186,4 @@ def _is_list(kind: pa.DataType) -> bool:
         or kinds.is_fixed_size_list(kind)
         or kinds.is_list_view(kind)
         or kinds.is_large_list_view(kind)
-    )
-
-
-def _called_images(schema: pa.Schema) -> set[str]:
-    """Columns that Hugging Face metadata calls images, or lists of them."""
-    try:
-        features = orjson.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        return {name for name, feature in features.items() if _is_image(feature)}
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        return set()  # a hint, not a part of the data
-
-
-def _is_image(feature: object) -> bool:
-    if isinstance(feature, list):  # as older versions wrote lists
-        return len(feature) == 1 and _is_image(feature[0])
-    if not isinstance(feature, dict):
-        return False
-    return feature.get("_type") == "Image" or (
-        feature.get("_type") in {"List", "LargeList", "Sequence"} and _is_image(feature.get("feature"))
     )

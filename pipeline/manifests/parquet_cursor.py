@@ -40,6 +40,7 @@ class Cursor:
 
     def _open(self, group: int) -> None:
         self._batch, self._first, self._broken = None, 0, None
+        self._batches = iter(())  # the old one holds a page
         if self._group >= 0 and self._images:
             release_memory()
         self._group = group

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as kinds
 
 from pipeline.core.errors import ManifestError
+from pipeline.manifests.parquet_pages import Stretch, Window, side_by_side, stretches_of
 from pipeline.manifests.streams import Watched
 from pipeline.manifests.unit import BadFileError
 from pipeline.storage.door import opened, stat
@@ -23,6 +25,14 @@ from pipeline.storage.local import reason
 BATCH_BYTES: Final = 8 * 2**20
 """A batch holds about so many bytes, or one row."""
 BATCH_ROWS: Final = 4096
+PAGE_BYTES: Final = 32 * 2**20
+"""A page of pictures that is larger is read without its neighbours."""
+_MOST_UNPACKED: Final = 128 * 2**20
+_MOST_EXPANSION: Final = 100
+"""A column chunk of more than the first may unpack to so many times its size. Arrow holds about four times a page: 1 GB
+of zeros, 33 KB in the file, took 4.1 GB."""
+_MOST_REPEATED: Final = 16 * 2**20
+"""Bytes of a batch in which every row holds the whole dictionary: one value may be nearly all of it."""
 _BUFFER_HERE: Final = 2**20
 _BUFFER_AWAY: Final = 8 * 2**20
 _MAGIC: Final = b"PAR1"
@@ -40,15 +50,9 @@ class ParquetSource:
         self._watched = watched
         self._mind_ends()
         with self._explained("its footer"):
-            self._file = pq.ParquetFile(
-                watched,
-                pre_buffer=False,
-                buffer_size=_BUFFER_AWAY if "://" in name else _BUFFER_HERE,
-                page_checksum_verification=True,
-                arrow_extensions_enabled=False,
-            )
+            self._file = self._opened(watched)
             self.schema: Any = self._file.schema_arrow
-            self.leaves: list[str] = [self._file.schema.column(i).path for i in range(len(self._file.schema))]
+            self.leaves = self._leaves()
             self.starts = self._starts()
 
     @property
@@ -76,7 +80,7 @@ class ParquetSource:
         seen = 0
         with self._explained(f"row group {group}"):
             size = self._batch_rows(group, leaves, images)
-        batches = self._file.iter_batches(size, row_groups=[group], columns=list(leaves), use_threads=False)
+            batches = self._decoded(group, leaves, images, size)
         while True:
             with self._explained(f"row group {group} from its row {seen} on"):
                 batch = next(batches, None)
@@ -87,16 +91,73 @@ class ParquetSource:
         if seen != expected:
             raise BadFileError(f"{self._name}: row group {group} has {seen:,} rows; its footer says {expected:,}.")
 
+    def _decoded(self, group: int, leaves: Sequence[str], images: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
+        """What Arrow makes of these columns; one with large pages is read by itself, a few pages at a time."""
+        for leaf in images:
+            if stretches := self._stretches(group, leaf):
+                others = [other for other in leaves if other != leaf]
+                alone = self._in_stretches(group, leaf, stretches, size)
+                return side_by_side(alone, self._read(self._file, group, others, size)) if others else alone
+        return self._read(self._file, group, leaves, size)
+
+    def _stretches(self, group: int, leaf: str) -> list[Stretch]:
+        chunks = list(self._chunks(group, [leaf]))
+        if len(chunks) != 1 or chunks[0].total_uncompressed_size <= PAGE_BYTES or not self._is_in_structs(leaf):
+            return []  # a column may be called like another's member
+        return stretches_of(self._watched, *_place(chunks[0]), self.rows_of(group), PAGE_BYTES)
+
+    def _is_in_structs(self, leaf: str) -> bool:
+        """Whether nothing but structs lead to it: of a list neither rows nor members could be told apart."""
+        kind: Any = None
+        fields = self.schema
+        for step in leaf.split("."):
+            if fields.names.count(step) != 1:
+                return False
+            kind = fields.field(step).type
+            fields = pa.schema(kind.fields) if kinds.is_struct(kind) else pa.schema([])
+        return not kinds.is_nested(kind)
+
+    def _in_stretches(self, group: int, leaf: str, stretches: list[Stretch], size: int) -> Iterator[pa.RecordBatch]:
+        (chunk,) = self._chunks(group, [leaf])
+        window = Window(self._watched, *_place(chunk))
+        file = self._opened(window, self._file.metadata)
+        for stretch in stretches:
+            window.show(stretch)
+            left = stretch.rows
+            batches = self._read(file, group, [leaf], size)
+            while left > 0 and (batch := next(batches, None)) is not None:
+                left -= batch.num_rows
+                yield batch
+            del batches, batch  # and with them the pages, before the next are read
+            release_memory()
+
+    @staticmethod
+    def _read(file: Any, group: int, leaves: Sequence[str], size: int) -> Iterator[pa.RecordBatch]:
+        batches: Iterator[pa.RecordBatch] = file.iter_batches(
+            size, row_groups=[group], columns=list(leaves), use_threads=False
+        )
+        return batches
+
+    def _opened(self, file: Watched | Window, metadata: Any = None) -> Any:
+        return pq.ParquetFile(
+            file,
+            metadata=metadata,
+            pre_buffer=False,
+            buffer_size=_BUFFER_AWAY if "://" in self._name else _BUFFER_HERE,
+            page_checksum_verification=True,
+            arrow_extensions_enabled=False,
+        )
+
     def _batch_rows(self, group: int, leaves: Sequence[str], images: Sequence[str]) -> int:
         rows = max(1, self.rows_of(group))
-        a_row = 0.0
+        a_row, most = 0.0, BATCH_ROWS
         for chunk in self._chunks(group, leaves):
-            # A picture that stands once in the dictionary may stand in every row: the average tells nothing then.
-            repeated = chunk.has_dictionary_page and chunk.path_in_schema in images
-            packed = chunk.data_page_offset - chunk.dictionary_page_offset if repeated else 0
-            expansion = chunk.total_uncompressed_size / max(1, chunk.total_compressed_size)
-            a_row += max(chunk.total_uncompressed_size / rows, packed * expansion)
-        return int(max(1, min(BATCH_ROWS, BATCH_BYTES // max(a_row, 1))))
+            # What stands once in the dictionary may stand in every row: the average tells nothing then.
+            packed = chunk.data_page_offset - chunk.dictionary_page_offset if chunk.has_dictionary_page else 0
+            dictionary = packed * chunk.total_uncompressed_size / max(1, chunk.total_compressed_size)
+            a_row += max(chunk.total_uncompressed_size / rows, dictionary if chunk.path_in_schema in images else 0)
+            most = min(most, _MOST_REPEATED // max(dictionary, 1))
+        return int(max(1, min(most, BATCH_BYTES // max(a_row, 1))))
 
     def _chunks(self, group: int, leaves: Sequence[str]) -> Iterator[Any]:
         """The column chunks, each held against the size of the file before anything is read by it."""
@@ -112,7 +173,25 @@ class ParquetSource:
                     f"{self._name}: its footer places {compressed:,} bytes of {leaf!r} at {first:,}, but the file has "
                     f"{self._size:,}. Write it again, or leave it out."
                 )
+            if chunk.total_uncompressed_size > max(_MOST_UNPACKED, _MOST_EXPANSION * compressed):
+                raise BadFileError(
+                    f"{self._name}: {leaf!r} claims to unpack from {compressed:,} bytes to "
+                    f"{chunk.total_uncompressed_size:,} in row group {group}. Write it in smaller row groups, or leave "
+                    "it out."
+                )
             yield chunk
+
+    def _leaves(self) -> list[str]:
+        """The dotted paths of the columns.
+
+        Not from `schema` if it can be had elsewhere: that one and the footer refer to each other, and footers of every
+        shard's reading would stay until Python happens to look for such circles (pyarrow 26).
+        """
+        metadata = self._file.metadata
+        if metadata.num_row_groups == 0:
+            return [self._file.schema.column(index).path for index in range(metadata.num_columns)]
+        group = metadata.row_group(0)
+        return [group.column(index).path_in_schema for index in range(metadata.num_columns)]
 
     def _starts(self) -> list[int]:
         starts, total = [], 0
@@ -159,6 +238,14 @@ class ParquetSource:
                 raise ManifestError(f"Cannot read {self._name}: {reason(trouble)}.") from None
             said = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
             raise BadFileError(f"{self._name} is broken in {place}: {said}.") from None
+
+
+def _place(chunk: Any) -> tuple[int, int]:
+    """Where a column chunk begins and ends."""
+    first = chunk.data_page_offset
+    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < first:
+        first = chunk.dictionary_page_offset
+    return first, first + chunk.total_compressed_size
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pyarrow.types as kinds
 from pipeline.core.errors import ItemError
 from pipeline.core.types import ColumnType, Value
 from pipeline.manifests.parquet_columns import column_type
+from pipeline.manifests.places import unsigned
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -43,6 +44,7 @@ def value_at(array: pa.Array, index: int, wanted: ColumnType, name: str) -> Valu
         raise ItemError("bad_row", f"the column {name!r} cannot be read: {error}") from None
     if value is None:
         return None
+    value = unsigned(value)
     if wanted == "string":
         return _text(value, name)
     found = column_type(array.type)

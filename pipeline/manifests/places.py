@@ -1,14 +1,20 @@
-"""Where a picture lies that a row names: an address, or a path beside the manifest."""
+"""Where a picture lies that a row names: an address, or a path beside the manifest; and how addresses are shown."""
 
 from __future__ import annotations
 
 import posixpath
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pipeline.core.errors import ItemError
-from pipeline.storage.urls import is_object_url, is_url, public_url
+from pipeline.storage.urls import is_object_url, is_url, public_url, unsigned_url
+
+_ADDRESS = re.compile(r"(?:https?|s3|gs|az|abfss?)://[^\s\"'<>\\]+", re.IGNORECASE)
+"""An address, alone or somewhere in a text."""
+DEEPEST = 200
+"""Levels of lists and objects in a value; what is deeper cannot be written as JSON again."""
 
 
 class Place(NamedTuple):
@@ -20,7 +26,23 @@ class Place(NamedTuple):
 
 def name_in_key(written: str) -> str:
     """What a key can be made of: the address without what signs it, or the path as written."""
-    return public_url(written) if "://" in written else written
+    return public_url(written) if "://" in written or written.startswith("//") else written
+
+
+def unsigned(value: Any, depth: int = 0) -> Any:
+    """A value that is kept or quoted, with all in it: addresses without what signs them, anything else as it is.
+
+    An output is shown around, and outlives what was signed for its run. Raises ItemError bad_row: nested too deeply.
+    """
+    if depth > DEEPEST:
+        raise ItemError("bad_row", f"a value that is kept or quoted is nested more than {DEEPEST} deep")
+    if isinstance(value, str):
+        return _ADDRESS.sub(lambda found: unsigned_url(found[0]), value) if "://" in value else value
+    if isinstance(value, list | tuple):
+        return [unsigned(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {name: unsigned(item, depth + 1) for name, item in value.items()}
+    return value
 
 
 def place_of(written: str, manifest: str) -> Place:

@@ -124,7 +124,8 @@ def load_plan(folder: Path) -> Plan:
         try:
             record = orjson.loads(path.read_bytes())
             plan.units = record["units"]
-            plan.kept = [Column(*column) for column in record["kept"]]
+            # An older record has no classes.
+            plan.kept = [Column(name, kind, *map(tuple, classes)) for name, kind, *classes in record["kept"]]
             plan.retired.update(record["retired"])
             plan.moved += [Move(*move) for move in record.get("moved", ())]  # an older record has none
             for batch, (number, rows, unit, tasks) in enumerate(record["shards"]):

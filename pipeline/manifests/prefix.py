@@ -67,7 +67,7 @@ class Prefix:
         return self._blocks
 
     def _packed(self) -> Iterator[bytes]:
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(self._prefix.encode())
         lines: list[str] = []
         self.ignored = 0
         for name, (size, version) in listed(self._root + self._pattern):

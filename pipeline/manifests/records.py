@@ -23,6 +23,8 @@ TEXT_COLUMN = "image"
 
 _MARK = b"\xef\xbb\xbf"
 _PIECE = 2**20
+_MOST_LINES = 2**16
+"""Of a CSV record; they are held in memory until it is known to be one."""
 csv.field_size_limit(LONGEST_LINE)
 
 
@@ -204,6 +206,8 @@ class _Decoded:
         if line is None:
             raise StopIteration
         self._taken.append(line)
+        if len(self._taken) > _MOST_LINES:
+            raise csv.Error(f"more than {_MOST_LINES:,} lines in one field")
         if line.text is None or line.offset - self._taken[0].offset > LONGEST_LINE:
             raise _TooLongError
         return line.text.decode()

@@ -35,9 +35,9 @@ class Sample:
 
 
 class Samples:
-    """A tar's samples in order. `wanted` tells by a field and its size whether its content is read."""
+    """A tar's samples in order. `wanted`: whether a field of this size is read, too."""
 
-    def __init__(self, stream: Stream, length: int | None, wanted: Callable[[str, int], bool]) -> None:
+    def __init__(self, stream: Stream, length: int | None, wanted: Callable[[Sample, str, int], bool]) -> None:
         self._stream = stream
         self._length = length
         self._wanted = wanted
@@ -65,7 +65,7 @@ class Samples:
                     f"{self._stream.name}: more than {MOST_FIELDS:,} members belong to one key, {key!r}."
                 )
             sample.fields[name] = member
-            if sample.start >= self.first and not member.what and self._wanted(name, member.size):
+            if sample.start >= self.first and not member.what and self._wanted(sample, name, member.size):
                 sample.contents[name] = self._content(member)
         if sample is not None:
             yield sample
@@ -83,7 +83,7 @@ class Samples:
 class Walk:
     """Goes through a tar from sample to sample. A packed tar is unpacked once while the places only grow."""
 
-    def __init__(self, name: str, length: int | None, wanted: Callable[[str, int], bool]) -> None:
+    def __init__(self, name: str, length: int | None, wanted: Callable[[Sample, str, int], bool]) -> None:
         self._stream = Stream(name)
         self._samples = Samples(self._stream, length, wanted)
         self._following: Iterator[Sample] = iter(())

@@ -10,7 +10,7 @@ import io
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -22,6 +22,7 @@ PACKINGS = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd"}
 """How a file is packed, by the end of its name."""
 
 _PIECE = 2**20
+Kept = TypeVar("Kept", bound="Closable")
 
 
 def packing_of(name: str) -> str | None:
@@ -147,21 +148,53 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
 
+class Closable(Protocol):
+    """What holds a file open."""
+
+    def close(self) -> None:
+        """Let it go."""
+        ...
+
+
+class Waiting(Generic[Kept]):
+    """What one unit has read of a packed file, kept for its next shard; the one kept before, of any unit, is closed.
+
+    Thousands of files would each hold a descriptor and a decompressor. One task scans, so nobody else looks.
+    """
+
+    _last: Waiting[Any] | None = None
+
+    def __init__(self) -> None:
+        self._kept: Kept | None = None
+
+    def take(self) -> Kept | None:
+        """What was kept, if it still is."""
+        kept, self._kept = self._kept, None
+        return kept
+
+    def keep(self, kept: Kept) -> None:
+        """Keep this, and let go of whatever was kept before."""
+        if (last := Waiting._last) is not None and (before := last.take()) is not None:
+            before.close()
+        Waiting._last, self._kept = self, kept
+
+
 class Source:
     """A file that is read again and again, each time from another place."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._waiting: Stream | None = None
+        self._waiting = Waiting[Stream]()
 
     @contextmanager
     def stream(self) -> Iterator[Stream]:
         """The file, wherever the last reader left a packed one: go to a place before reading. Raises ManifestError."""
-        stream, self._waiting = self._waiting or Stream(self._name), None
+        stream = self._waiting.take() or Stream(self._name)
+        kept = False
         try:
             yield stream
-            if stream.packed:
-                self._waiting, stream = stream, None  # type: ignore[assignment]  # given away, so not closed
+            if kept := stream.packed:
+                self._waiting.keep(stream)
         finally:
-            if stream is not None:
+            if not kept:
                 stream.close()

@@ -13,6 +13,25 @@ class BadFileError(ManifestError):
     """The content is broken: no later run reads it better. What merely cannot be read now is a plain ManifestError."""
 
 
+class Asked(NamedTuple):
+    """What is wanted of the columns of a file of rows.
+
+    `image` and `key` name columns; None means find the picture's, or make keys of what it says. `keep` is carried into
+    the output, `context` is quoted to the model.
+    """
+
+    image: str | None = None
+    key: str | None = None
+    keep: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
+
+
+def named_version(version: str, file: str, label: str, asked: Asked) -> str:
+    """A file's version, and what its rows' names depend on beside it: a label of its own, configured columns."""
+    more = ["" if label == file.rpartition("/")[2] else label, asked.image or "", asked.key or ""]
+    return f"{version} {more}" if any(more) else version
+
+
 class PlannedRow(NamedTuple):
     """A row as the plan keeps it: its key, and the unit's own way to find it again."""
 

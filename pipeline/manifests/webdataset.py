@@ -17,8 +17,8 @@ from pipeline.core.errors import ItemError, ManifestError
 from pipeline.core.types import Column, ManifestRow
 from pipeline.manifests.columns import Columns, key_in, listed, number_in
 from pipeline.manifests.samples import Sample, Samples, Walk, readable
-from pipeline.manifests.streams import Stream, packing_of
-from pipeline.manifests.unit import Placed, PlannedRow
+from pipeline.manifests.streams import Stream, Waiting, packing_of
+from pipeline.manifests.unit import Asked, Placed, PlannedRow, named_version
 from pipeline.storage.door import stat
 from pipeline.storage.local import MAX_SOURCE_BYTES
 
@@ -34,33 +34,27 @@ TEXTS = frozenset(("txt", "text", "transcript", "cls", "cls2", "class", "count",
 _NUMBERS = frozenset(("cls", "cls2", "class", "count", "index", "inx", "id"))
 _OBJECTS = ("json", "jsn")
 _LONGEST_TEXT = 2**20
+_MOST_TEXT = 8 * 2**20
+"""Bytes of all texts of a sample together."""
 _MOST_NAMES = 100
 
 
 class TarShard:
-    """One tar. `image` names the picture's field (`seg.png`), None means the only one that is a picture by its name.
+    """One tar. `asked.image` names a field (`seg.png`); None means the only one that is a picture by its name.
 
     The columns of a sample are the keys of its `json`, and its text fields (`txt`, `cls`, `en.txt`) by their names,
     which come first where both have one. `label` names the tar where a sample has no key of its own.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        label: str,
-        image: str | None,
-        key: str | None,
-        keep: tuple[str, ...],
-        context: tuple[str, ...],
-    ) -> None:
+    def __init__(self, name: str, label: str, asked: Asked) -> None:
         self._name = name
         self._label = label
-        self._image = image.lower() if image is not None else None
-        self._key = key
-        self._columns = Columns(name, keep=keep, context=context)
-        self._texts = self._columns.asked or key not in (None, "__key__")
-        self._walk: Walk | None = None
+        self._asked = asked
+        self._image = asked.image.lower() if asked.image is not None else None
+        self._key = asked.key
+        self._columns = Columns(name, asked._replace(image=None))  # that one names a field
+        self._texts = bool(asked.keep or asked.context) or asked.key not in (None, "__key__")
+        self._waiting = Waiting[Walk]()
         self.ignored = 0
         """Members that belong to no sample; known once the tar was read."""
 
@@ -70,8 +64,8 @@ class TarShard:
         return self._name
 
     def fingerprint(self) -> str:
-        """Size in bytes and modification time in nanoseconds."""
-        return stat(self._name).version
+        """The version that the storage tells, and what names depend on."""
+        return named_version(stat(self._name).version, self._name, self._label, self._asked)
 
     def rows(self) -> Iterator[PlannedRow]:
         """Every sample; one without a usable picture is planned too and fails when it is scanned."""
@@ -90,7 +84,7 @@ class TarShard:
         if not pictures and (self._image or any(_last(name) in PICTURES for name in fields)):
             self._refuse_fields(fields)
         if self._texts:
-            self._columns.check(self._key)
+            self._columns.check()
 
     def columns(self) -> list[Column]:
         """One type per kept column that holds all of its values: text where they differ."""
@@ -98,17 +92,18 @@ class TarShard:
 
     def read(self, shard: int, rows: Iterable[Placed], kept: list[Column]) -> Iterator[ManifestRow]:
         """Planned samples with their pictures, one at a time; those between are passed over unread."""
-        walk, self._walk = self._walk or Walk(self._name, self._length(), self._is_wanted), None
+        walk = self._waiting.take() or Walk(self._name, self._length(), self._is_wanted)
+        kept_open = False
         try:
             for ordinal, key, ref in rows:
                 sample = walk.at(int(ref))
                 if sample is None:
                     raise self._changed()
                 yield self._row(shard, ordinal, key, sample, kept)
-            if walk.packed:
-                self._walk = walk  # the next shard goes on from here
+            if kept_open := walk.packed:
+                self._waiting.keep(walk)  # the next shard goes on from here
         finally:
-            if self._walk is not walk:
+            if not kept_open:
                 walk.close()
 
     def _row(self, shard: int, ordinal: int, key: str, sample: Sample, kept: list[Column]) -> ManifestRow:
@@ -165,7 +160,9 @@ class TarShard:
                 continue
             if name not in sample.contents:
                 raise ItemError(
-                    "bad_row", f"the field {name!r} has {member.size:,} bytes; at most {_LONGEST_TEXT:,} are read"
+                    "bad_row",
+                    f"the field {name!r} has {member.size:,} bytes; at most {_LONGEST_TEXT:,} are read, and of all "
+                    f"texts of a sample {_MOST_TEXT:,}",
                 )
             try:
                 if name in _OBJECTS:
@@ -179,12 +176,14 @@ class TarShard:
                 raise ItemError("bad_row", f"the field {name!r} is not a JSON object") from None
         return objects | record
 
-    def _is_wanted_text(self, name: str, size: int) -> bool:
-        return self._texts and _is_text(name) and size <= _LONGEST_TEXT
+    def _is_wanted_text(self, sample: Sample, name: str, size: int) -> bool:
+        if not self._texts or not _is_text(name) or size > _LONGEST_TEXT:
+            return False
+        return size + sum(len(text) for field, text in sample.contents.items() if _is_text(field)) <= _MOST_TEXT
 
-    def _is_wanted(self, name: str, size: int) -> bool:
+    def _is_wanted(self, sample: Sample, name: str, size: int) -> bool:
         picture = name == self._image if self._image is not None else name in PICTURES
-        return size <= MAX_SOURCE_BYTES if picture else self._is_wanted_text(name, size)
+        return size <= MAX_SOURCE_BYTES if picture else self._is_wanted_text(sample, name, size)
 
     def _refuse_fields(self, fields: Iterable[str], what: str = "no sample has a picture") -> NoReturn:
         named = f" called {self._image!r}" if self._image is not None else ""

@@ -1,7 +1,8 @@
 """Grouping more records than memory holds: spread over files by a hash, then read back one file at a time.
 
 Equal digests always meet in the same bucket, so that whatever is to be compared by key can be compared bucket by
-bucket. Memory: the write buffers (4 MiB in all) and one bucket, a 256th of the records.
+bucket. Memory: the write buffers (4 MiB in all) and what is read at once: a 256th of the records as they lie on the
+disk, and of more than 4 MiB a 16th as objects, which are ten times as large.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pipeline.storage.local import make_folder, write_error
 BUCKETS = 256
 _BUFFER_BYTES = 16 * 1024
 DIGEST_BYTES = 16
+_WHOLE_BYTES = 4 * 2**20
+_PARTS = 16
 
 
 def digest_of(text: str) -> bytes:
@@ -53,14 +56,30 @@ class Buckets:
             self._flush(digest[0])
 
     def __iter__(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Each bucket's records, digest first, in the order in which they were added."""
-        return map(self.read, range(BUCKETS))
+        """All records in groups, digest first, in which every digest has all of its records, as they were added.
+
+        The digests of a group are smaller than those of the next.
+        """
+        size = self._record.size
+        for number in range(BUCKETS):
+            data = self._bytes(number)
+            if len(data) <= _WHOLE_BYTES:
+                yield list(self._record.iter_unpack(data))
+                continue
+            parts = [bytearray() for _ in range(_PARTS)]
+            for at in range(0, len(data), size):
+                parts[data[at + 1] * _PARTS // 256] += data[at : at + size]
+            del data
+            for part in parts:
+                yield list(self._record.iter_unpack(part))
 
     def read(self, number: int) -> list[tuple[Any, ...]]:
         """The records of the bucket that holds the digests with this first byte."""
+        return list(self._record.iter_unpack(self._bytes(number)))
+
+    def _bytes(self, number: int) -> bytes:
         path = self._paths[number]
-        kept = path.read_bytes() if path.exists() else b""
-        return list(self._record.iter_unpack(kept + self._buffers[number]))
+        return (path.read_bytes() if path.exists() else b"") + self._buffers[number]
 
     def _flush(self, number: int) -> None:
         path = self._paths[number]

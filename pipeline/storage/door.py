@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO, NamedTuple
 
 from pipeline.core.errors import ManifestError
@@ -28,6 +29,8 @@ def stat(name: str) -> Stat:
         info = Path(name).stat()
     except OSError as error:
         raise ManifestError(f"Cannot read {name}: {reason(error)}.") from None
+    if not S_ISREG(info.st_mode):
+        raise ManifestError(f"Cannot read {name}: it is no regular file.")
     return Stat(info.st_size, f"{info.st_size}-{info.st_mtime_ns}")
 
 
@@ -36,6 +39,7 @@ def opened(name: str) -> BinaryIO:
     if is_object_url(name):
         return open_object(name)
     try:
+        stat(name)  # to open a pipe would wait for its writer
         return Path(name).open("rb")
     except OSError as error:
         raise ManifestError(f"Cannot read {name}: {reason(error)}.") from None

@@ -90,6 +90,11 @@ def _metas(address: ObjectAddress, folder: str) -> Iterator[ObjectMeta]:
         try:
             page = next(stream, None)
         except Exception as error:  # noqa: BLE001 - obstore raises its own and built-in errors; `failure` knows them
+            if isinstance(error, ValueError) or type(error).__name__ == "InvalidPathError":
+                raise ManifestError(
+                    f"manifest.path: {named(address.root + folder)}: the name of an object there has an empty part "
+                    "(//), which cannot be listed. Name a folder or a glob without it, or list the others in a file."
+                ) from None
             failed += 1
             problem = failure(error, address._replace(key=f"{folder}/" if folder else ""))
             if failed == ATTEMPTS or not isinstance(problem, PassingError):

@@ -12,6 +12,8 @@ import re
 from typing import Final, NamedTuple
 
 _ADDRESS: Final = re.compile(r"(s3|gs|az|abfss?)://([^/]*)(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+_ACCOUNT: Final = re.compile(r"([a-z0-9]{3,24})\.(?:dfs|blob)\.(?:core\.windows\.net|fabric\.microsoft\.com)")
+"""A stranger's manifest must not choose where the account's key goes: other hosts are named in the environment."""
 _BUCKET: Final = re.compile(r"\$?[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
 _WILD: Final = re.compile(r"[*?\[]")
 
@@ -39,7 +41,10 @@ def read_object_url(url: str) -> ObjectAddress:
     if scheme.startswith("abfs"):
         scheme = "az"
         bucket, at, host = bucket.partition("@")
-        account = host.partition(".")[0] if at else None
+        found_account = _ACCOUNT.fullmatch(host)
+        if at and not found_account:
+            raise ValueError("names no Azure account; write abfss://container@account.dfs.core.windows.net/picture.jpg")
+        account = found_account[1] if found_account else None
     if not _BUCKET.fullmatch(bucket):
         raise ValueError("names no bucket; write for example s3://bucket/folder/picture.jpg")
     return ObjectAddress(scheme, bucket, key, account, root)

@@ -49,13 +49,22 @@ _stores: dict[tuple[str, str, str | None], ObjectStore] = {}
 _lock = threading.Lock()
 
 
+def open_store(address: ObjectAddress) -> ObjectStore | None:
+    """The client for the address's bucket if it is open by now. Never blocks."""
+    return _stores.get(_name(address))
+
+
 def store_of(address: ObjectAddress) -> ObjectStore:
     """The client for the address's bucket. Blocking: finding credentials may take seconds. Raises ManifestError."""
-    name = (address.scheme, address.bucket, address.account)
+    name = _name(address)
     with _lock:
         if name not in _stores:
             _stores[name] = _open(address)
         return _stores[name]
+
+
+def _name(address: ObjectAddress) -> tuple[str, str, str | None]:
+    return address.scheme, address.bucket, address.account
 
 
 def _open(address: ObjectAddress) -> ObjectStore:

@@ -21,6 +21,7 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _SIGNING: Final = re.compile(
     r"""
     x-(amz|goog|oss|cos)-.*                                     # AWS and Google (V4), Alibaba, Tencent
+    | x-[a-z]+-(signature|credential|date|expires|algorithm|signedheaders|security-token)  # others after AWS
     | awsaccesskeyid | googleaccessid | ossaccesskeyid          # AWS and Google (V2), Alibaba
     | signature | expires | key-pair-id | policy | security-token  # these and CloudFront
     | q-(sign-algorithm|ak|sign-time|key-time|header-list|url-param-list|signature)  # Tencent
@@ -68,6 +69,12 @@ def public_url(url: str) -> str:
     if _HAS_HOST.match(start):
         authority = authority.rpartition("@")[2]
     return start + authority + path + _public_query(query)
+
+
+def unsigned_url(url: str) -> str:
+    """The address without user name, password and signing parameters; one that has none of them stays as it is."""
+    fragment = "" if is_object_url(url) else url[len("".join(_SHOWN.findall(url)[0])) :]
+    return public_url(url) + fragment
 
 
 def _public_query(query: str) -> str:

@@ -59,6 +59,30 @@ def test_the_real_command_and_the_raw_client_ask_the_light_server_equally_often(
 
 
 @linux
+def test_long_manifests_and_heavy_files_are_planned_and_read() -> None:
+    ended = measure("--quick", "--only", "M1,M2")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (parquet, grown, cost), packed = lines_of(ended.stdout, "M1")[:3], lines_of(ended.stdout, "M1")[3]
+    assert parquet[6:] == packed[6:] == ["<= 250", "met"]
+    assert parquet[3] == grown[3]
+    assert grown[6] == "ratio <= 1.1"
+    assert float(cost[3]) > 0
+    small, _, large, _ = lines_of(ended.stdout, "M2")
+    assert small[6:] == ["<= 350", "met"]
+    assert large[6:] == ["<= 700", "met"]
+
+
+@linux
+def test_objects_are_fetched_as_a_run_does_and_by_the_bare_client() -> None:
+    ended = measure("--quick", "--only", "M3")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    cpu, speed = lines_of(ended.stdout, "M3")
+    assert cpu[6] == "<= 0.5"
+    assert float(speed[3].replace(",", "")) > 0
+    assert float(speed[4].replace(",", "")) > 0
+
+
+@linux
 def test_what_a_child_of_the_command_costs_counts_too() -> None:
     cost = measured([sys.executable, "-c", PARENT])
     assert cost.cpu_s >= 0.3, "the child ends after 0.3 s of its own CPU time"

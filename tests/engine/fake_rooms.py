@@ -24,6 +24,8 @@ class FakeSource:
     problems: Mapping[int, ItemError] = field(default_factory=dict)
     threads: set[int] = field(default_factory=set)
     scanned: int = 0
+    gone: int | None = None
+    """A shard that can no longer be opened."""
     urls: Sequence[str] = ()
     """Addresses by ordinal instead of paths."""
 
@@ -32,6 +34,12 @@ class FakeSource:
         return [Shard(number, count, "unit") for number, count in self.rows.items()]
 
     def scan(self, shard: Shard) -> Iterator[ManifestRow]:
+        self.threads.add(threading.get_ident())
+        if shard.number == self.gone:
+            raise ManifestError("the listing is gone")
+        return self._scan(shard)
+
+    def _scan(self, shard: Shard) -> Iterator[ManifestRow]:
         for ordinal in range(shard.rows):
             self.threads.add(threading.get_ident())
             if ordinal == self.fails_at:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import threading
 from collections import Counter
 
 import anyio
 import pytest
 
-from pipeline.core.errors import LedgerError
+from pipeline.core.errors import LedgerError, ManifestError
 from pipeline.core.types import Failure, Row
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
@@ -35,6 +36,14 @@ def test_a_drain_finishes_the_calls_in_flight_and_takes_nothing_new() -> None:
     assert len(world.ledger.committed) == 20
     assert sorted(world.provider.answered) == sorted(f"caption/{one.facts.key}" for one in world.ledger.committed)
     assert sum(world.provider.asked.values()) == 20
+
+
+def test_a_listing_that_vanishes_drains_the_calls_in_flight() -> None:
+    world = World(FakeSource({1: 100, 2: 50}, gone=2), provider=FakeProvider(latency=lambda: 10.0), concurrency=5)
+    with pytest.raises(ManifestError, match="the listing is gone"):
+        run_virtual(world.flow().run)
+    assert len(world.ledger.committed) == len(world.provider.answered) == sum(world.provider.asked.values()) >= 5
+    assert threading.get_ident() not in world.source.threads, "looking at a listing may take seconds"
 
 
 def test_a_second_signal_gives_the_calls_up_at_once() -> None:

@@ -1,6 +1,7 @@
 """The command as a person or a scheduler meets it: help, options, what goes where, and what never does."""
 
 import resource
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -132,3 +133,20 @@ def test_the_key_is_sent_and_never_written(new_job: NewJob, fake_server: FakeSer
     assert [path for path in job.out.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
     # Parquet compresses: look at what a reader gets, too.
     assert SECRET not in repr([*job.rows(), *job.failures()])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"), [(["--version"], 0, "vlm-batch"), (["run", "gone.toml"], 2, "")]
+)
+def test_a_process_with_a_store_client_leaves_at_once_with_its_code(
+    arguments: list[str], code: int, said: str, tmp_path: Path
+) -> None:
+    """obstore's threads can bring down a process that takes itself apart; the code must be what was decided."""
+    script = (
+        "import atexit, sys; sys.modules['obstore'] = sys; atexit.register(print, 'taken apart')\n"
+        f"from pipeline.cli import main; sys.argv[1:] = {arguments!r}; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert (ended.returncode, "taken apart" in ended.stdout) == (code, False), ended.stderr
+    assert said in ended.stdout
+    assert code == 0 or "gone.toml" in ended.stderr

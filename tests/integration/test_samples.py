@@ -1,20 +1,14 @@
 """The first run that a person makes: the sample pictures, the models that come with the package, every reader."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-import pandas as pd
-import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.command import COMMAND, ROOT, Ended, Job, Running
+from tests.integration.readers import pairs_by_reader
 from tests.support.pictures import text_picture
 
 PATIENCE = 500.0  # seconds; half a minute on two idle cores, minutes on busy ones
@@ -73,26 +67,9 @@ def test_every_sample_gets_every_answer(samples: Samples) -> None:
         assert f"- config_name: {task}\n  data_files: data/{task}/*.parquet" in card
 
 
-def test_every_reader_reads_the_same(samples: Samples) -> None:
-    wanted, folder = captions(samples), samples.job.out / "data" / "caption"
-    table = pq.read_table(folder, columns=["key", "caption"]).sort_by("key")
-    assert list(zip(*table.to_pydict().values(), strict=True)) == wanted
-    found = duckdb.sql(f"select key, caption from '{folder}/*.parquet' order by key").fetchall()  # noqa: S608 - our own path
-    assert found == wanted
-    frame = pd.read_parquet(folder)[["key", "caption"]].sort_values("key")
-    assert list(frame.itertuples(index=False, name=None)) == wanted
-    assert pl.read_parquet(folder / "*.parquet").select("key", "caption").sort("key").rows() == wanted
-
-
-def test_datasets_reads_the_output_by_its_card(samples: Samples, tmp_path: Path) -> None:
-    code = "import datasets, json, sys; found = datasets.load_dataset(sys.argv[1], 'caption')['train'];"
-    code += "print(json.dumps(sorted(zip(found['key'], found['caption']))))"
-    env = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")}
-    read = subprocess.run(
-        [sys.executable, "-c", code, str(samples.job.out)], env=env, capture_output=True, text=True, timeout=60
-    )
-    assert read.returncode == 0, read.stderr
-    assert [tuple(pair) for pair in json.loads(read.stdout)] == captions(samples)
+def test_every_reader_reads_the_same(samples: Samples, tmp_path: Path) -> None:
+    for reader, pairs in pairs_by_reader(samples.job.out, "caption", "caption", tmp_path).items():
+        assert pairs == captions(samples), reader
 
 
 def test_a_second_run_has_nothing_to_do_and_one_more_picture_costs_three_requests(samples: Samples) -> None:

@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.command import Job
+from tests.manifests.tables import parquet
 from tests.support import scripts
 from tests.support.exchange import Reply, Request
 from tests.support.fake_server import FakeServer
 from tests.support.pictures import write_pictures
-
-
-class WebServer:
-    """Serves a folder on loopback; `asked` are method and path of every request."""
-
-    def __init__(self, folder: Path) -> None:
-        asked = self.asked = list[str]()
-
-        class Page(SimpleHTTPRequestHandler):
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-                asked.append(f"{self.command} {self.path}")
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Page, directory=str(folder)))
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+from tests.support.web_server import WebServer
 
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[WebServer]:
     write_pictures(tmp_path / "served", 3)
-    server = WebServer(tmp_path / "served")
-    yield server
-    server.close()
+    with WebServer(tmp_path / "served") as server:
+        yield server
 
 
 def _job(tmp_path: Path, web: WebServer, fake_server: FakeServer, *names: str, **tables: Any) -> Job:
@@ -82,13 +59,20 @@ def test_pictures_are_fetched_and_their_signatures_are_nowhere(
     assert "no call was made" in again.stdout
 
 
-def test_a_listing_of_others_does_not_lead_into_this_network(
-    tmp_path: Path, web: WebServer, fake_server: FakeServer
+@pytest.mark.parametrize("kind", ["listing", "parquet"])
+def test_a_manifest_of_others_does_not_lead_into_this_network(
+    tmp_path: Path, web: WebServer, fake_server: FakeServer, kind: str
 ) -> None:
-    job = _job(tmp_path, web, fake_server, *NAMES, manifest_={})
+    job = _job(tmp_path, web, fake_server, manifest_={})
+    hosts = ("127.0.0.1", "localhost", "127.1", "2130706433", "0177.0.0.1", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]")
+    addresses = [web.url(NAMES[0]).replace("127.0.0.1", host) for host in hosts]
+    if kind == "parquet":
+        job.manifest = parquet(tmp_path / "list.parquet", {"url": addresses})
+    else:
+        job.manifest.write_text("".join(json.dumps({"url": address}) + "\n" for address in addresses))
     ended = job.run()
     assert ended.code == 0, ended.stderr
-    assert set(job.kinds().values()) == {"blocked_address"}
+    assert job.kinds() == dict.fromkeys(addresses, "blocked_address")
     assert "manifest.allow_private" in job.failures()[0]["message"]
     assert web.asked == []
 

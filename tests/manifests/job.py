@@ -22,6 +22,7 @@ class Job:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.on_duplicate_key: OnDuplicateKey = "error"
+        self.keep: tuple[str, ...] = ()
         self.done: dict[tuple[str, int], set[int]] = defaultdict(set)
         self.spent: dict[RowId, Spent] = {}
         self.reopened: set[tuple[str, int]] = set()
@@ -31,7 +32,9 @@ class Job:
         """The plan that a new process makes of today's manifest and tasks."""
         self.tasks = tasks or ("caption",)
         before = load_plan(self.root / "plan")
-        self.plan = grow_plan(before, units, self.tasks, self, self.root / "tmp", self.reopened, self.on_duplicate_key)
+        self.plan = grow_plan(
+            before, units, self.tasks, self, self.root / "tmp", self.reopened, self.on_duplicate_key, self.keep
+        )
         self.reopened = {(task, shard) for task, shard in self.reopened if task not in self.tasks}
         return self.plan
 

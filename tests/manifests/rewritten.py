@@ -1,6 +1,7 @@
-"""Plans a long listing, then, half done, the same in another order with 1 % new and 1 % gone; prints what it took.
+"""Plans a long manifest, then the same in another order; prints what it took.
 
-    python -m tests.manifests.rewritten ROWS FOLDER
+    python -m tests.manifests.rewritten listing ROWS FOLDER      half is done; then 1 % is new and 1 % is gone
+    python -m tests.manifests.rewritten parquet ROWS FOLDER      all is done; then every address is signed anew, 1 % new
 
 A process of its own, so that its peak memory is the planner's.
 """
@@ -13,6 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyroaring import BitMap
 
 from pipeline.core.types import Spent
@@ -25,6 +28,16 @@ from tests.manifests.pages import only
 
 STRIDE = 700_001
 """Has no divisor in common with a power of ten: its multiples visit each of so many rows once."""
+
+
+STEP = 20_000
+
+
+class AllRows(NothingAsked):
+    """Every row is settled."""
+
+    def settled(self, task: str, shard: int) -> BitMap:
+        return BitMap(range(SHARD_ROWS))
 
 
 class EvenRows:
@@ -44,7 +57,22 @@ def write(page: Path, first: int, rows: int) -> None:
             file.write(f'{{"image": "pictures/{picture}.jpg", "key": "{picture}"}}\n')
 
 
-def main(rows: int, folder: Path) -> None:
+def write_signed(path: Path, rows: int, night: int) -> None:
+    """Addresses that are valid for a night, in an order of that night."""
+    schema = pa.schema([("URL", pa.string()), ("TEXT", pa.string())])
+    day = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=202611{night:02}T000000Z"
+    with pq.ParquetWriter(path, schema) as writer:
+        for first in range(0, rows, STEP):
+            pictures = [(number * STRIDE + night) % rows for number in range(first, min(rows, first + STEP))]
+            urls = [f"{picture_url(number)}?{day}&X-Amz-Signature={number * night:064x}" for number in pictures]
+            writer.write_table(pa.table([urls, ["a picture"] * len(urls)], schema=schema))
+
+
+def picture_url(number: int) -> str:
+    return f"https://bucket.s3.amazonaws.com/pictures/{number:09}.jpg"
+
+
+def listing(rows: int, folder: Path) -> dict[str, float]:
     plan_folder, scratch, page = folder / "plan", folder / "tmp", folder / "train.jsonl"
     write(page, 0, rows)
     started = time.process_time()
@@ -58,7 +86,29 @@ def main(rows: int, folder: Path) -> None:
     grown = time.process_time() - started
     peak = peak_mb()
     check(plan, unit, rows)
-    print(json.dumps({"peak_mb": peak, "first_s": round(first, 1), "grown_s": round(grown, 1)}))
+    return {"peak_mb": peak, "first_s": round(first, 1), "grown_s": round(grown, 1)}
+
+
+def parquet(rows: int, folder: Path) -> dict[str, float]:
+    plan_folder, scratch, path = folder / "plan", folder / "tmp", folder / "train.parquet"
+    write_signed(path, rows, 1)
+    started = time.process_time()
+    grow_plan(load_plan(plan_folder), [only(path)], ["caption"], NothingAsked(), scratch)
+    first = time.process_time() - started
+
+    new = rows // 100
+    write_signed(path, rows + new, 2)
+    unit = only(path)
+    started = time.process_time()
+    plan = grow_plan(load_plan(plan_folder), [unit], ["caption"], AllRows(), scratch)
+    grown = time.process_time() - started
+    peak = peak_mb()
+    source = PlannedManifest(plan, {unit.name: unit})
+    asked = [row for shard in source.shards for row in source.scan(shard)]
+    assert sorted(row.key for row in asked) == [picture_url(number) for number in range(rows, rows + new)]
+    assert all("Date=20261102T" in (row.url or "") for row in asked), "fetched by tonight's address"
+    assert (plan.new_rows, plan.vanished) == (new, 0)
+    return {"peak_mb": peak, "first_s": round(first, 1), "grown_s": round(grown, 1), "to_do": len(asked)}
 
 
 def peak_mb() -> int:
@@ -89,4 +139,5 @@ def check(plan: Plan, unit: Unit, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    kind = {"listing": listing, "parquet": parquet}[sys.argv[1]]
+    print(json.dumps(kind(int(sys.argv[2]), Path(sys.argv[3]))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.core.errors import ManifestError
 from pipeline.manifests.open import open_manifest
+from tests.manifests.job import Job, captions
 from tests.manifests.pages import keys, listing, only, opened, scanned, touch
 from tests.manifests.tables import parquet
 from tests.manifests.tars import tar_bytes
@@ -98,3 +100,77 @@ def test_a_changed_object_is_noticed_while_it_is_read(bucket: MotoStore) -> None
     before = unit.fingerprint()
     bucket.put("l.jsonl", b'{"image": "b.jpg"}\n')
     assert unit.fingerprint() != before
+
+
+# What strangers leave lying about
+
+
+def test_a_pipe_among_listings_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(ManifestError, match=r"no file matches .*a\.csv"):
+        opened(tmp_path / "a.csv")
+    [unit] = opened(tmp_path / "*.csv")
+    for look in (unit.fingerprint, lambda: keys(unit)):
+        with pytest.raises(ManifestError, match=r"a\.csv: it is no regular file"):
+            look()
+
+
+def test_links_in_circles_names_that_are_no_text_and_endless_ranges(tmp_path: Path) -> None:
+    touch(tmp_path, "p/a.jpg")
+    (tmp_path / "p/loop.jpg").symlink_to("loop.jpg")
+    assert all_keys(f"{tmp_path}/p/*.jpg") == ["a.jpg", "loop.jpg"]
+    names = [f"{number:020}" for number in range(30)]
+    for name in names:
+        listing(tmp_path / f"{name}.jsonl", {"image": f"{name}.jpg"})
+    assert all_keys(f"{tmp_path}/{{{','.join(names)}}}.jsonl") == [f"{name}.jpg" for name in names]
+    (tmp_path / "odd").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd/\xff.csv")).write_text("image\na.jpg\n")
+    with pytest.raises(ManifestError, match=r"the name of .*\\xff\.csv is not UTF-8; rename it"):
+        opened(tmp_path / "odd/*.csv")
+
+
+def test_packed_files_do_not_stay_open_behind_their_reading(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.jsonl.gz").write_bytes(gzip.compress(b'{"image":"%d.jpg"}\n' % number))
+        tar = gzip.compress(tar_bytes([(f"{number}.jpg", b"x")]))
+        (tmp_path / f"{number}.tar.gz").write_bytes(tar)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    units = [*opened(tmp_path / "*.jsonl.gz"), *opened(tmp_path / "*.tar.gz")]
+    assert sum(len(scanned(unit)) for unit in units) == 80
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2, "one waits for its next shard"
+
+
+# What names depend on
+
+
+def test_other_names_are_planned_anew(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", {"jpg": [b"1", b"2"], "id": ["x", "y"]})
+    parquet(tmp_path / "b.parquet", {"jpg": [b"3"], "id": ["z"]})
+    a, b = str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")
+    job = Job(tmp_path / "out")
+    assert job.run(opened(a)).new_rows == 2
+    assert job.todo() == captions("a.parquet:1", "a.parquet:2")
+    assert job.run(open_manifest([a, b], avoid=tmp_path / "out")).new_rows == 3
+    assert job.todo() == captions(f"{a}:1", f"{a}:2", f"{b}:1")
+    assert job.run(opened(a, key="id")).new_rows == 2
+    assert job.todo() == captions("x", "y")
+    assert job.run(opened(a, key="id")).new_rows == 0
+
+
+def test_rows_that_were_left_out_come_back_under_numbers(tmp_path: Path) -> None:
+    path = listing(tmp_path / "l.jsonl", {"image": "a.jpg"}, {"image": "a.jpg"})
+    job = Job(tmp_path / "out")
+    job.on_duplicate_key = "first"
+    job.run([only(path)])
+    assert job.todo() == captions("a.jpg")
+    job.on_duplicate_key = "number"
+    job.run([only(path)])
+    assert job.todo() == captions("a.jpg", "a.jpg#2")
+
+
+def test_fields_that_differ_from_row_to_row_are_not_all_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "l.jsonl"
+    path.write_bytes(
+        b"".join(b'{"image":"%d.jpg","f%d":1}\n' % (n, n) for n in range(12_000)) + b'{"image":"z","k":1}\n'
+    )
+    assert scanned(only(path, keep=("k",)), [12_000])[0].columns == {"k": 1}

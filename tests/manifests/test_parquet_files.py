@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
-import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.errors import ManifestError
+from pipeline.core.types import Column
+from pipeline.manifests import remarks
 from pipeline.manifests.directory import Directory
 from pipeline.manifests.parquet import ParquetFile
 from pipeline.manifests.parquet_source import open_source
+from pipeline.manifests.remarks import remarks_on
 from pipeline.manifests.skipping import Skipping
-from pipeline.manifests.unit import Placed
-from tests.manifests.pages import keys, listing, only, opened, touch
-from tests.manifests.tables import parquet
-
-ROOT = Path(__file__).parents[2]
+from pipeline.manifests.unit import Placed, Unit
+from tests.manifests.job import Job, captions
+from tests.manifests.pages import keys, listing, only, opened, scanned, touch
+from tests.manifests.tables import images, parquet
 
 
 def names(path: Path | str, **options: Any) -> list[str]:
@@ -188,6 +188,31 @@ def test_the_weight_of_a_row_group_is_known(tmp_path: Path) -> None:
     assert 5000 <= unit.heaviest_group < 5200
 
 
+def test_a_heavy_row_group_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in (("a", 10), ("b", 2_000_000), ("c", 3_000_000)):
+        parquet(tmp_path / f"{name}.parquet", {"jpg": [b"J" * size]}, use_dictionary=False, compression="none")
+    units = opened(tmp_path / "*.parquet", on_bad_file="skip")
+    for unit in units:
+        keys(unit)
+    assert list(remarks_on(units)) == [], "512 MiB are the limit"
+    monkeypatch.setattr(remarks, "HEAVY_GROUP", 1_000_000)
+    (remark,) = remarks_on(units)
+    assert (remark.event, remark.warns) == ("manifest.heavy_row_groups", True)
+    assert (remark.facts["files"], Path(remark.facts["heaviest"]).name) == (2, "c.parquet")
+
+
+def test_kept_columns_of_files_that_are_left_out_stay_columns(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", {"url": ["first"]})
+    path = parquet(tmp_path / "b.parquet", {"url": ["x" * 99], "n": [1]}, compression="none")
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36
+    path.write_bytes(content)
+    job = Job(tmp_path / "out")
+    job.keep = ("n",)
+    plan = job.run(opened(tmp_path / "*.parquet", keep=("n",), on_bad_file="skip"))
+    assert plan.kept == [Column("n", "string")], "else the next run would find another setting than the output's"
+
+
 def test_a_page_that_breaks_after_planning_costs_its_rows_only(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pictures = [bytes([65 + number]) * 5000 for number in range(9)]
@@ -238,20 +263,43 @@ def test_thousands_of_row_groups(tmp_path: Path) -> None:
     assert [row.key for row in unit.read(1, placed, [])] == [str(number) for number in range(6000)]
 
 
-def measured(*arguments: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.manifests.heavy_parquet", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    found: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
-    print(arguments, found)
-    return found
+def test_files_that_call_their_pictures_alike(tmp_path: Path) -> None:
+    def shard(number: int, of: int, *names: str) -> None:
+        column = images(*((f"{number}{name}".encode(), name) for name in names))
+        parquet(tmp_path / f"set/train-{number:05}-of-{of:05}.parquet", {"image": column})
+
+    def units() -> list[Unit]:
+        return opened(tmp_path / "set/*.parquet")
+
+    shard(0, 2, "0.jpg", "1.jpg")
+    shard(1, 2, "0.jpg")
+    job = Job(tmp_path / "out")
+    said = (
+        r"'0\.jpg' again in row 1 of .*train-00001-of-00002\.parquet\. Set manifest\.key .*on_duplicate_key to 'number'"
+    )
+    with pytest.raises(ManifestError, match=said):
+        job.run(units())
+    job.on_duplicate_key = "number"
+    assert job.run(units()).new_rows == 3
+    assert sorted(job.todo()) == captions("0.jpg", "0.jpg#2", "1.jpg")
+    job.settle(*job.todo())
+
+    # Hugging Face counts the files in their names: one more, and all have new ones.
+    for path in (tmp_path / "set").iterdir():
+        path.rename(path.with_name(path.name.replace("of-00002", "of-00003")))
+    shard(2, 3, "0.jpg")
+    assert job.run(units()).new_rows == 1
+    assert job.todo() == captions("0.jpg#3")
 
 
-@pytest.mark.slow
-def test_a_million_addresses_are_planned_in_little_memory(tmp_path: Path) -> None:
-    assert measured("addresses", "1000000", str(tmp_path))["peak_mb"] < 250
-
-
-def test_embedded_pictures_are_read_in_little_memory(tmp_path: Path) -> None:
-    found = measured("pictures", "200", str(tmp_path))
-    assert found["peak_mb"] < 350
+def test_footers_do_not_outlive_their_reading(tmp_path: Path) -> None:
+    """A file is opened once a shard: footers that wait for Python to find their circles grow with the manifest."""
+    path = parquet(tmp_path / "t.parquet", {"url": [str(number) for number in range(6)]}, row_group_size=2)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert len(scanned(only(path))) == 6
+        assert [found for found in gc.get_objects() if isinstance(found, pq.ParquetSchema)] == []
+    finally:
+        gc.enable()

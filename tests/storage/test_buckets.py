@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ from pipeline.storage import buckets
 from pipeline.storage.buckets import Buckets, digest_of
 
 
-def test_equal_digests_meet_in_the_order_of_adding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("whole", "most"), [(2**20, 60), (100, 4)])
+def test_equal_digests_meet_in_the_order_of_adding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int, most: int
+) -> None:
     monkeypatch.setattr(buckets, "_BUFFER_BYTES", 64)  # so that most records go through the files
+    monkeypatch.setattr(buckets, "_WHOLE_BYTES", whole)
     added = [(digest_of(f"key-{number % 700}"), number, number / 2) for number in range(5_000)]
     with Buckets(tmp_path / "tmp", "keys", "Id") as spread:
         for record in added:
@@ -30,6 +35,9 @@ def test_equal_digests_meet_in_the_order_of_adding(tmp_path: Path, monkeypatch: 
             assert order == sorted(order)
     assert all(len(home) == 1 for home in homes.values())
     assert len(homes) == 700
+    assert max(len({digest for digest, *_ in bucket}) for bucket in found) <= most
+    ordered = [sorted({digest for digest, *_ in bucket}) for bucket in found]
+    assert list(chain.from_iterable(ordered)) == sorted(homes), "groups are in the order of their digests"
 
 
 def test_what_a_killed_process_left_is_not_read(tmp_path: Path) -> None:

@@ -115,6 +115,26 @@ def test_every_name_is_read(bucket: MotoStore, key: str) -> None:
     assert [name for name, _ in door.listed(bucket.url())] == [bucket.url(key)]
 
 
+def test_small_and_large_objects_come_whole_and_only_the_first_of_a_bucket_takes_a_thread(
+    bucket: MotoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = importlib.import_module("pipeline.storage.objects")
+    run_sync, hops = objects.run_sync, []
+
+    async def counted(*arguments: Any) -> Any:
+        hops.append(arguments)
+        return await run_sync(*arguments)
+
+    monkeypatch.setattr(objects, "run_sync", counted)
+    contents = [random.Random(size).randbytes(size) for size in (1, 2**20, 2**20 + 1, 3 * 2**20 + 7)]
+
+    async def fetch() -> list[bytes]:
+        return [await ObjectFetcher().fetch(bucket.put(f"{len(content)}.jpg", content)) for content in contents]
+
+    assert asyncio.run(fetch()) == contents
+    assert len(hops) == 1
+
+
 def test_what_is_missing_is_said_the_same_way_each_time(bucket: MotoStore) -> None:
     messages = {str(_fetch(bucket.url("gone.jpg"))) for _ in range(2)}
     assert messages == {f"there is nothing at {bucket.url('gone.jpg')}"}
@@ -273,3 +293,12 @@ def test_other_stores_are_read(monkeypatch: pytest.MonkeyPatch, url: str, path: 
             return await ObjectFetcher().fetch(url)
 
     assert asyncio.run(fetch()) == b"picture"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost:1#", "2130706433:1?", "u:p@localhost:1#", "acc.evil.example", "acc", "acc.dfs.core.windows.net@x"],
+)
+def test_a_manifest_cannot_choose_where_an_azure_key_goes(host: str) -> None:
+    with pytest.raises(ItemError, match=r"names no (Azure account|bucket)"):
+        asyncio.run(ObjectFetcher().fetch(f"abfss://con@{host}/x.png"))

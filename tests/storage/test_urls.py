@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import ItemError
-from pipeline.storage.urls import named, public_url, read_url
+from pipeline.storage.urls import named, public_url, read_url, unsigned_url
 
 SIGNED = [
     "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=SECRET%2F20261125&X-Amz-Date=20261125T000000Z&X-Amz-Expires=9"
@@ -36,6 +36,7 @@ SIGNED = [
 @pytest.mark.parametrize("signed", SIGNED)
 def test_signing_parameters_go_and_all_else_stays(signed: str) -> None:
     assert public_url(f"https://h.example/a%2Fb.jpg?{signed}") == "https://h.example/a%2Fb.jpg"
+    assert unsigned_url(f"https://me:word@h.example/a?{signed}&v=1#b?c") == "https://h.example/a?v=1#b?c"
     assert public_url(f"https://h.example/a?v=%31&{signed}&w=2&&x") == "https://h.example/a?v=%31&w=2&&x"
     assert public_url(f"/a.jpg?{signed}&v=1;w=2") == "/a.jpg?v=1;w=2"
     proxied = quote(f"https://s3.example/a?v=1&{signed}", safe="")
@@ -62,6 +63,9 @@ def test_signing_parameters_go_and_all_else_stays(signed: str) -> None:
 )
 def test_an_address_without_secrets_stays_as_it_is(url: str) -> None:
     assert public_url(url) == url
+    assert unsigned_url(url) == url
+    if not url.startswith("s3:"):
+        assert (public_url(f"{url}#part"), unsigned_url(f"{url}#part")) == (url, f"{url}#part")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,14 @@ def test_a_name_with_one_address_inside_is_refused_whole(inside: str) -> None:
     assert f" {ipaddress.ip_address(inside)}, a" in message
 
 
-@pytest.mark.parametrize("to", ["http://127.0.0.1:PORT/secret", "http://inside.example:PORT/secret", "//[::1]:PORT/"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        *("http://127.0.0.1:PORT/secret", "http://inside.example:PORT/secret", "//[::1]:PORT/", "//localhost:PORT/"),
+        *("http://10.1.2.3/", "http://169.254.169.254/latest/meta-data/", "http://[::ffff:127.0.0.1]:PORT/secret"),
+        *("http://2130706433:PORT/secret", "http://0177.0.0.1:PORT/secret", "http://0x7f.1:PORT/secret"),
+    ],
+)
 def test_a_redirect_does_not_lead_inside(to: str) -> None:
     server = RudeServer({"/secret": answer(200, b"secret"), "/": answer(200, b"secret")})
 
@@ -246,6 +253,13 @@ def spellings(address: str) -> list[str]:
         *(f"[2002:{low}::]", f"[::{address}]", f"[2001:0:{low}::1]", f"[64:ff9b:1::{address}]"),
         *(address.replace(".", "%2e"), f"%{ord(a[0]):x}{address[1:]}", f"user:word@{address}", f"ex.org@{address}"),
     ]
+
+
+def test_no_spelling_of_an_ipv6_address_inside_is_dialled() -> None:
+    inside = ("::1", "0:0:0:0:0:0:0:1", "0000::0001", "::", "fe80::1", "febf::1", "fc00::1", "fd12::1", "ff02::1")
+    blocked(
+        *(f"http://{before}[{address}]{port}/a" for address in inside for before in ("", "a@") for port in ("", ":80"))
+    )
 
 
 @settings(max_examples=60, deadline=None)

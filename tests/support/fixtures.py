@@ -8,18 +8,28 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.support.ceph import Ceph, missing_packages
 from tests.support.fake_server import FakeServer
 from tests.support.llama import Llama
 from tests.support.llmock import LLMock
 from tests.support.moto_store import MotoStore, moto_endpoint
 
-__all__ = ["bucket", "fake_server", "llama_server", "llmock_server", "s3_endpoint"]
+__all__ = ["bucket", "ceph_endpoint", "fake_server", "llama_server", "llmock_server", "s3_endpoint"]
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """The address of an S3 server (moto) that lasts for the session."""
     yield from moto_endpoint()
+
+
+@pytest.fixture(scope="session")
+def ceph_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of Ceph's S3 gateway that lasts for the session; for tests marked `ceph`, which are asked for."""
+    if missing := missing_packages():
+        pytest.fail(f"this machine has no Ceph: apt-get install {' '.join(missing)}", pytrace=False)
+    with Ceph(tmp_path_factory.mktemp("ceph")) as ceph:
+        yield ceph.endpoint
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A web server on loopback that behaves as badly as its pages say, in the running loop; and what a client dialled.
 
     async with RudeServer({"/a.jpg": answer(200, b"...")}) as server: ... server.url("/a.jpg") ... server.visits
+    with in_a_thread(RudeServer({"/good/": answer(200, b"...")})) as server: ... server.url("/good/7.jpg?size=2")
 
 A page is an async function of the visit and the connection's writer; it writes raw bytes. A page that closes its
 writer ends the connection, else the next request is read from it.
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
+
+from anyio.from_thread import start_blocking_portal
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends a reset
 
@@ -35,7 +38,10 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class RudeServer:
-    """`pages` by path, query included; others are 404. `open_now` and `most_open` count requests being answered."""
+    """`pages` by path, query included, or by the folder (`/good/`) that they all lie in; others are 404.
+
+    `open_now` and `most_open` count requests being answered.
+    """
 
     def __init__(self, pages: Mapping[str, Page]) -> None:
         self.pages = dict(pages)
@@ -84,7 +90,7 @@ class RudeServer:
                 self.open_now += 1
                 self.most_open = max(self.most_open, self.open_now)
                 try:
-                    await self.pages.get(path, answer(404))(visit, writer)
+                    await self._page(path)(visit, writer)
                     await writer.drain()
                 finally:
                     self.open_now -= 1
@@ -92,6 +98,17 @@ class RudeServer:
             pass  # the client is gone, or the server is
         finally:
             writer.transport.abort()
+
+    def _page(self, path: str) -> Page:
+        folder = path[: path.find("/", 1) + 1]
+        return self.pages.get(path) or self.pages.get(folder) or answer(404)
+
+
+@contextmanager
+def in_a_thread(server: RudeServer) -> Iterator[RudeServer]:
+    """The server in a loop and a thread of its own, for clients that are processes or block."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
+        yield server
 
 
 def head(status: int, *headers: tuple[str, str]) -> bytes:
