@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.compose import OpenTask, open_reader, open_schemas
 from pipeline.config import Config
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Frame
+from pipeline.core.outcomes import Frame
 from pipeline.engine.settle import Settler
 from pipeline.ledger.book import Book
 from pipeline.ledger.frames import Replay, replay

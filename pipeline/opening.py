@@ -12,7 +12,8 @@ from pyroaring import BitMap
 from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
 from pipeline.config import Config, columns_of
 from pipeline.core.errors import ConfigError, LedgerError, ManifestError
-from pipeline.core.types import Column, Move
+from pipeline.core.outcomes import Move
+from pipeline.core.types import Column
 from pipeline.engine.settle import Settler
 from pipeline.ledger.book import Selection
 from pipeline.ledger.choice import Choice, choose

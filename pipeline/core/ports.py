@@ -10,15 +10,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pipeline.core.errors import LedgerError
+from pipeline.core.outcomes import Frame, Life, Outcome
 from pipeline.core.pictures import Download, ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import (
     Answer,
     Completion,
     FixedPrompt,
-    Frame,
-    Life,
     ManifestRow,
-    Outcome,
     Prompt,
     Repair,
     Reply,

@@ -14,8 +14,9 @@ import anyio
 import structlog
 
 from pipeline.core.errors import CallError, ItemError, ServerError
+from pipeline.core.outcomes import Life, Outcome
 from pipeline.core.ports import Pacer, Provider
-from pipeline.core.types import Life, Outcome, Repair, RowId
+from pipeline.core.types import Repair, RowId
 from pipeline.engine.breaker import Breaker
 from pipeline.engine.events import Events
 from pipeline.engine.purse import Purse

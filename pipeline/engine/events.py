@@ -8,7 +8,8 @@ from dataclasses import replace
 import structlog
 
 from pipeline.core.errors import CallError, ItemError
-from pipeline.core.types import Facts, Frame, Life, Outcome, Problem, Reply, RowId
+from pipeline.core.outcomes import Frame, Life, Outcome, Problem
+from pipeline.core.types import Facts, Reply, RowId
 from pipeline.engine.settle import Settler
 
 log = structlog.get_logger()

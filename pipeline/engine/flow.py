@@ -21,7 +21,8 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from anyio.to_thread import run_sync
 
 from pipeline.core.errors import ManifestError, RunError
-from pipeline.core.types import Frame, ManifestRow, Outcome
+from pipeline.core.outcomes import Frame, Outcome
+from pipeline.core.types import ManifestRow
 from pipeline.engine.calls import Calls
 from pipeline.engine.chains import Chain, chains
 from pipeline.engine.events import Events

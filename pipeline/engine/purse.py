@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core.errors import ServerError
-from pipeline.core.types import Spent
+from pipeline.core.outcomes import Spent
 from pipeline.engine.shutdown import Stop
 
 

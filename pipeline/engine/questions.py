@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import ItemError
+from pipeline.core.outcomes import Outcome
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.ports import Hold, Task
-from pipeline.core.types import Facts, ManifestRow, Outcome, Prompt, Repair, RowId
+from pipeline.core.types import Facts, ManifestRow, Prompt, Repair, RowId
 from pipeline.engine.followers import Followers
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Fetched

@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import KINDS, REPAIRABLE, CallError, ItemError
+from pipeline.core.outcomes import Envelope, Failure, Frame, Life, Outcome, Problem, Row, Spent
 from pipeline.core.ports import Provider, Task
-from pipeline.core.types import (
-    Completion,
-    Envelope,
-    Failure,
-    Frame,
-    Life,
-    Outcome,
-    Problem,
-    Row,
-    Spent,
-    Usage,
-)
+from pipeline.core.types import Completion, Usage
 
 
 @dataclass(frozen=True, slots=True)

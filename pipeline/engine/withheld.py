@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipeline.core.errors import CallError, ItemError
-from pipeline.core.types import Facts, Life, Outcome, RowId
+from pipeline.core.outcomes import Life, Outcome
+from pipeline.core.types import Facts, RowId
 from pipeline.engine.breaker import Breaker, every_row_refused
 from pipeline.engine.events import Events
 from pipeline.engine.shutdown import Stop

@@ -17,7 +17,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.core.types import Facts, Frame, Problem, RowId
+from pipeline.core.outcomes import Frame, Problem
+from pipeline.core.types import Facts, RowId
 
 MAGIC = b"VLJ\x01"
 _LENGTHS = struct.Struct("<4sIII")

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.types import Envelope, Facts, Failure, Outcome, Problem, Row, RowId, Usage
+from pipeline.core.outcomes import Envelope, Failure, Outcome, Problem, Row
+from pipeline.core.types import Facts, RowId, Usage
 from pipeline.ledger import parts
 from pipeline.ledger.schema import TaskSchema
 

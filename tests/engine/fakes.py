@@ -10,24 +10,9 @@ from typing import Any
 import anyio
 
 from pipeline.core.errors import CallError, ItemError, LedgerError
+from pipeline.core.outcomes import Frame, Life, Outcome, Row, Spent
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
-from pipeline.core.types import (
-    Answer,
-    Completion,
-    FixedPrompt,
-    Frame,
-    Life,
-    Outcome,
-    Prompt,
-    Repair,
-    Reply,
-    Row,
-    RowId,
-    Scalar,
-    Shard,
-    Spent,
-    Usage,
-)
+from pipeline.core.types import Answer, Completion, FixedPrompt, Prompt, Repair, Reply, RowId, Scalar, Shard, Usage
 from pipeline.engine.flow import Flow, Settings
 from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy

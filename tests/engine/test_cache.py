@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import groupby
 
-from pipeline.core.types import Row
+from pipeline.core.outcomes import Row
 from pipeline.engine.warming import PATIENCE_S, WORTH_CHARACTERS
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import FakeProvider, World, ok, status

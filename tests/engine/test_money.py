@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.core.errors import CallError, ServerError
-from pipeline.core.types import Failure, Life, RowId, Spent, Usage
+from pipeline.core.outcomes import Failure, Life, Spent
+from pipeline.core.types import RowId, Usage
 from pipeline.engine.breaker import REFUSED_IN_A_ROW, STARTING_PATIENCE_S
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, status

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CallError, ServerError
-from pipeline.core.types import Failure, Reply, Row, RowId
+from pipeline.core.outcomes import Failure, Row
+from pipeline.core.types import Reply, RowId
 from pipeline.engine.breaker import DOWN_AFTER, REFUSED_AFTER, Breaker
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
 from tests.engine.fake_rooms import FakeSource

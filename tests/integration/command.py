@@ -19,7 +19,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.types import Frame
+from pipeline.core.outcomes import Frame
 from pipeline.ledger.frames import replay
 
 ROOT = Path(__file__).parents[2]

@@ -10,20 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import CallError, ItemError
-from pipeline.core.types import (
-    Answer,
-    Column,
-    Completion,
-    Facts,
-    Frame,
-    Life,
-    Move,
-    Outcome,
-    Problem,
-    RowId,
-    Shard,
-    Usage,
-)
+from pipeline.core.outcomes import Frame, Life, Move, Outcome, Problem
+from pipeline.core.types import Answer, Column, Completion, Facts, RowId, Shard, Usage
 from pipeline.engine.settle import Settler
 from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output
