@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -47,6 +48,8 @@ from pipeline.storage.web import WebFetcher
 log = structlog.get_logger()
 DOWNLOADS = 32
 """Pictures fetched from the web and from object stores at once: four busy hosts' worth."""
+CALLS_A_ROUTE = 8
+"""Requests at once that are kept together at one replica: more of them would wait there while others stand idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,7 @@ async def _work(
         keep=config.manifest.keep,
         proven=any(sums["data"] for sums in opened.ledger.totals().values()),
         warm=not config.embedded,
+        routes=math.ceil(config.limits.concurrency / CALLS_A_ROUTE),
         max_cost_usd=config.run.max_cost_usd,
         spent_usd=spent_usd(opened.ledger),
         policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds, config.retry.lifetime_attempts),
