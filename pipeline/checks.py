@@ -15,7 +15,7 @@ from pipeline.images.model_names import family_of
 from pipeline.images.tokens import FAMILIES, smallest
 from pipeline.ledger.schema import task_schema
 from pipeline.manifests.files import exists, stands_for_several
-from pipeline.providers.completions import TEMPLATE, template_problems
+from pipeline.providers.completions import template_problems
 from pipeline.providers.dialect import Dialect
 from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.usage import Prices
@@ -128,9 +128,11 @@ def _api_problems(provider: Provider, dialect: Dialect) -> list[str]:
     if dialect.completions is None:
         able = ", ".join(name for name, known in DIALECTS.items() if known.completions)
         return [f"provider.api: {dialect.name} takes pictures with chat only; leave api out, or use one of {able}"]
-    problems = [f"provider.template: {problem}" for problem in template_problems(provider.template or TEMPLATE)]
+    if provider.template is None:
+        return []
+    problems = [f"provider.template: {problem}" for problem in template_problems(provider.template)]
     if provider.layout != "auto":
-        problems.append("provider.layout: with api = 'completions' the template says where the pictures stand")
+        problems.append("provider.layout: provider.template says where the pictures stand; leave one of them out")
     return problems
 
 

@@ -31,9 +31,9 @@ from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
 from pipeline.prompts.layout import lay_out
-from pipeline.prompts.order import CHARACTERS_A_TOKEN, Asked, Order, orders
+from pipeline.prompts.order import CHARACTERS_A_TOKEN, Asked, Order, Settled, orders
 from pipeline.prompts.prefix import fixed_prompt
-from pipeline.providers.completions import TEMPLATE
+from pipeline.providers.dialect import wants_images_first
 from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.server import Server
 from pipeline.providers.usage import Prices
@@ -110,8 +110,17 @@ def orders_of(config: Config, tasks: Mapping[str, OpenTask]) -> Mapping[str, Ord
         # A picture whose rows bring their own questions is meant to be asked several.
         questions = 2 if task.question_from else 1
         text, picture = text_tokens(opened.fixed), typical_tokens(opened.contract)
-        asked.append(Asked(task.folder, opened.fixed.model, opened.contract, text, picture, questions))
-    return orders(asked, config.provider.layout, caches=not config.embedded)
+        model = opened.fixed.model
+        asked.append(Asked(task.folder, model, opened.contract, text, picture, questions, _settled(config, model)))
+    return orders(asked, config.provider.layout)
+
+
+def _settled(config: Config, model: str) -> Settled | None:
+    if config.embedded:
+        return Settled(False, "the server keeps no cache")
+    if (template := config.provider.template) is not None:
+        return Settled(template.index("{images}") < template.index("{text}"), "provider.template says so")
+    return Settled(True, "the model takes pictures first") if wants_images_first(model) else None
 
 
 def text_tokens(fixed: FixedPrompt) -> float:
@@ -173,7 +182,7 @@ def _server(config: Config, base_url: str, key: str | None, transport: httpx.Asy
         timeout_s=REQUEST_SECONDS,
         prices=Prices.load(Path(provider.prices) if provider.prices else None),
         api=provider.api,
-        template=provider.template or TEMPLATE,
+        template=provider.template,
     )
 
 

@@ -21,10 +21,17 @@ CHARACTERS_A_TOKEN: Final = 4
 Layout = Literal["auto", "text_first", "image_first"]
 
 
+class Settled(NamedTuple):
+    """An order that is not for us to choose."""
+
+    image_first: bool
+    because: str
+
+
 class Asked(NamedTuple):
     """One task as far as the order matters: `questions` about one picture, each behind `text` tokens of fixed text.
 
-    `picture` is what a picture is expected to cost, in tokens.
+    `picture` is what a picture is expected to cost, in tokens; `settled` what stands first whatever it costs, and why.
     """
 
     task: str
@@ -33,6 +40,7 @@ class Asked(NamedTuple):
     text: float
     picture: float
     questions: int = 1
+    settled: Settled | None = None
 
 
 class Order(NamedTuple):
@@ -48,25 +56,24 @@ class Order(NamedTuple):
     tasks: tuple[str, ...]
 
 
-def orders(asked: Sequence[Asked], layout: Layout = "auto", *, caches: bool = True) -> Mapping[str, Order]:
+def orders(asked: Sequence[Asked], layout: Layout = "auto") -> Mapping[str, Order]:
     """The order of each task. Those of one model whose pictures are sent alike share theirs.
 
-    `layout` other than auto is what a person wants; without `caches` at the server nothing is to be gained.
+    `layout` other than auto is what a person wants.
     """
-    groups: dict[tuple[str, ImageContract], list[Asked]] = {}
+    groups: dict[tuple[str, ImageContract, Settled | None], list[Asked]] = {}
     for task in asked:
-        groups.setdefault((task.model, task.contract), []).append(task)
-    return {
-        task.task: order for group in groups.values() for order in [_order(group, layout, caches)] for task in group
-    }
+        groups.setdefault((task.model, task.contract, task.settled), []).append(task)
+    return {task.task: order for group in groups.values() for order in [_order(group, layout)] for task in group}
 
 
-def _order(group: Sequence[Asked], layout: Layout, caches: bool) -> Order:
+def _order(group: Sequence[Asked], layout: Layout) -> Order:
     questions = sum(task.questions for task in group)
     picture = max(task.picture for task in group)
     text_first, image_first = questions * picture, picture + sum(task.text for task in group)
-    if not caches:
-        first, because = False, "the server keeps no cache"
+    settled = group[0].settled
+    if settled is not None:
+        first, because = settled
     elif layout != "auto":
         first, because = layout == "image_first", f"provider.layout = {layout!r}"
     elif questions < 2:

@@ -18,7 +18,7 @@ import pybase64
 
 from pipeline.core.pictures import LinkedImage, PreparedImage
 from pipeline.core.types import FixedPrompt, Prompt, Repair
-from pipeline.providers.dialect import Dialect, wants_images_first
+from pipeline.providers.dialect import Dialect, images_first
 from pipeline.providers.limits import check_images
 from pipeline.providers.repairs import correction, corrects_form
 from pipeline.providers.sampling import answer_fields
@@ -41,7 +41,7 @@ class Chat:
         corrected = repair if repair is not None and corrects_form(repair) else None
         images = () if corrected else prompt.images
         check_images(self._dialect, images, inline_only=False)
-        image_first = prompt.image_first or wants_images_first(fixed.model)
+        image_first = images_first(prompt)
         context = [] if prompt.context is None or corrected else [prompt.context]
         last = [correction(corrected)] if corrected else [] if prompt.question is None else [prompt.question]
         if image_first:

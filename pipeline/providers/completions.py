@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
@@ -20,17 +21,18 @@ import pybase64
 from pipeline.core.pictures import LinkedImage, PreparedImage
 from pipeline.core.types import Prompt, Repair
 from pipeline.providers.chat import data_uri
-from pipeline.providers.dialect import Dialect
+from pipeline.providers.dialect import Dialect, images_first
 from pipeline.providers.limits import check_images
 from pipeline.providers.repairs import correction, corrects_form
 from pipeline.providers.sampling import answer_fields
 from pipeline.providers.wire import quoted
 
-TEMPLATE: Final = "{system}\n\n{images}\n{text}\n"
-"""For models that were trained on no other."""
+TEXT_FIRST: Final = "{system}\n\n{text}\n{images}\n{question}\n"
+IMAGES_FIRST: Final = "{images}\n{system}\n\n{text}\n"
+"""Where the configuration has no template: for models that were trained on no other."""
 
 MARKERS: Final = {"image_list": "<image>", "media_marker": "<__media__>"}
-_PLACES = re.compile(r"(\{(?:system|images|text)\})")
+_PLACES = re.compile(r"(\{(?:system|images|text|question)\})")
 
 
 def template_problems(template: str) -> list[str]:
@@ -41,37 +43,40 @@ def template_problems(template: str) -> list[str]:
         for place in ("{images}", "{text}")
         if places[place] != 1
     ]
-    if places["{system}"] > 1:
-        problems.append("{system} may stand in it once")
+    problems += [f"{place} may stand in it once" for place in ("{system}", "{question}") if places[place] > 1]
     problems += [f"{{images}} stands for {mark}" for mark in MARKERS.values() if mark in template]
     return problems
 
 
 class Completions:
-    """Renders requests of a dialect that has `completions`."""
+    """Renders requests of a dialect that has `completions`, by a template or, where that is None, by the layout."""
 
-    def __init__(self, dialect: Dialect, template: str) -> None:
+    def __init__(self, dialect: Dialect, template: str | None) -> None:
         self._dialect = dialect
         self._native = dialect.completions == "media_marker"
         self._marker = MARKERS[dialect.completions or "image_list"]
-        self._pieces = _PLACES.split(template)
+        self._text_first = _PLACES.split(template or TEXT_FIRST)
+        self._images_first = _PLACES.split(template or IMAGES_FIRST)
 
     def render(self, prompt: Prompt, repair: Repair | None) -> bytes:
         """The body; the same bytes for the same arguments. Raises ItemError for pictures that the server refuses.
 
-        Where the pictures stand, the template says; the row's own words are the last of the text.
+        The row's own words stand at the template's `{question}`; without it they are the last of the text.
         """
         fixed = prompt.fixed
         corrected = repair if repair is not None and corrects_form(repair) else None
         images = () if corrected else prompt.images
         check_images(self._dialect, images, inline_only=self._native)
-        further = [correction(corrected)] if corrected else [prompt.context, prompt.question]
+        of_row = [correction(corrected)] if corrected else [prompt.context, prompt.question]
+        pieces = self._images_first if images_first(prompt) else self._text_first
+        apart = "{question}" in pieces
         words = {
             "{system}": self._plain(fixed.system),
             "{images}": "\n".join([self._marker] * len(images)),
-            "{text}": self._plain("\n\n".join(text for text in (fixed.instructions, *further) if text is not None)),
+            "{text}": self._plain(_paragraphs([fixed.instructions, *(() if apart else of_row)])),
+            "{question}": self._plain(_paragraphs(of_row)),
         }
-        asked = quoted("".join(words.get(piece, piece) for piece in self._pieces))
+        asked = quoted("".join(words.get(piece, piece) for piece in pieces))
         body = [b'{"model":', quoted(fixed.model), b',"prompt":']
         if self._native:
             body += (b'{"prompt_string":', asked)
@@ -89,6 +94,10 @@ class Completions:
     def _plain(self, text: str) -> str:
         """The text without anything that would stand for a picture."""
         return text.replace(self._marker, self._marker.replace("<", "< "))
+
+
+def _paragraphs(texts: Sequence[str | None]) -> str:
+    return "\n\n".join(text for text in texts if text is not None)
 
 
 def _inline(images: tuple[PreparedImage | LinkedImage, ...]) -> list[PreparedImage]:

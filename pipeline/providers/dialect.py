@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from pipeline.core.pictures import FetchRule
-from pipeline.core.types import Scalar
+from pipeline.core.types import Prompt, Scalar
 
 SAFE_FORMATS: Final = frozenset({"JPEG", "PNG"})
 """Read by every server tried. WebP fails on llama.cpp and is not on Fireworks' list; TIFF and BMP fail on OpenAI."""
@@ -23,6 +23,11 @@ _IMAGES_FIRST = re.compile(r"llama-?v?3[.p]2-?(?:\d+b-)?vision", re.IGNORECASE)
 def wants_images_first(model: str) -> bool:
     """Whether a model, wherever it is served, takes pictures only before the text (Fireworks' guide, 2026-11-22)."""
     return bool(_IMAGES_FIRST.search(model))
+
+
+def images_first(prompt: Prompt) -> bool:
+    """Whether its pictures go before its text: it asks so, or its model takes them in no other way."""
+    return prompt.image_first or wants_images_first(prompt.fixed.model)
 
 
 class Affinity(NamedTuple):

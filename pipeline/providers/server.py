@@ -14,7 +14,7 @@ from pipeline.providers import chat, errors
 from pipeline.providers.affinity import routed
 from pipeline.providers.answer import read_answer
 from pipeline.providers.attempt import attempt
-from pipeline.providers.completions import TEMPLATE, Completions
+from pipeline.providers.completions import Completions
 from pipeline.providers.dialect import Dialect
 from pipeline.providers.media_marker import MediaMarker
 from pipeline.providers.usage import NOTED, Prices
@@ -45,7 +45,7 @@ class Server:
         timeout_s: float,
         prices: Prices,
         api: Api = "chat",
-        template: str = TEMPLATE,
+        template: str | None = None,
     ) -> None:
         if api_key is not None and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
             raise ConfigError(["the API key has spaces, line ends or other characters that no key has"])

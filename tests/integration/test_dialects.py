@@ -85,7 +85,10 @@ def test_llama_answers_chat_and_completions_alike(llama_server: str, tmp_path: P
         ({"dialect": "openai", "api": "completions"}, "or use one of fireworks, llamacpp"),
         ({"api": "completions", "template": "{text}"}, "provider.template: {images} must stand in it once"),
         ({"template": "{images}{text}"}, "provider.template: only api = 'completions' has one"),
-        ({"api": "completions", "layout": "image_first"}, "provider.layout: with api = 'completions' the template"),
+        (
+            {"api": "completions", "layout": "image_first", "template": "{text}{images}"},
+            "provider.layout: provider.template says where the pictures stand; leave one of them out",
+        ),
         (
             {"prices": "none.toml", "template": "{images}{text}"},
             "provider.prices: cannot read none.toml: No such file or directory",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.core.pictures import ImageContract
-from pipeline.prompts.order import Asked, Layout, orders
+from pipeline.prompts.order import Asked, Layout, Settled, orders
 
 LARGE, SMALL = ImageContract(1024), ImageContract(768)
 
@@ -59,6 +59,8 @@ def test_a_person_may_decide(layout: Layout, first: bool) -> None:
 
 
 @pytest.mark.parametrize("layout", ["auto", "text_first", "image_first"])
-def test_a_server_without_a_cache_gains_nothing(layout: Layout) -> None:
-    found = orders([asked("a"), asked("b")], layout, caches=False)
-    assert not any(order.image_first for order in found.values())
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_settled_is_not_weighed(layout: Layout, first: bool) -> None:
+    settled = Settled(first, "the server keeps no cache")
+    found = orders([asked(name)._replace(settled=settled) for name in ("a", "b")], layout)
+    assert {(order.image_first, order.because) for order in found.values()} == {settled}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.pictures import LinkedImage
 from pipeline.core.types import Prompt, Repair
-from pipeline.providers.completions import TEMPLATE, template_problems
+from pipeline.providers.completions import IMAGES_FIRST, TEXT_FIRST, template_problems
 from pipeline.storage.http import AiohttpTransport
 from tests.providers.examples import KEY, fixed, image, prompt, provider
 from tests.support.exchange import Reply, Request
@@ -32,7 +32,7 @@ async def transport() -> AsyncIterator[AiohttpTransport]:
         yield opened
 
 
-def body(dialect: str, row: Prompt, repair: Repair | None = None, template: str = LLAMA) -> dict[str, Any]:
+def body(dialect: str, row: Prompt, repair: Repair | None = None, template: str | None = LLAMA) -> dict[str, Any]:
     value = json.loads(provider(dialect, api="completions", template=template).render(row, repair))
     assert isinstance(value, dict)
     return value
@@ -53,6 +53,32 @@ def test_fireworks_takes_a_mark_a_picture_and_a_list() -> None:
         "response_format": {"type": "json_schema", "json_schema": {"name": "caption", "schema": {"type": "object"}}},
         "context_length_exceeded_behavior": "error",
     }
+
+
+def test_without_a_template_what_is_the_same_for_every_row_goes_first() -> None:
+    start = "You describe pictures.\n\nDescribe it in one sentence."
+    assert body("fireworks", ROW, template=None)["prompt"] == f"{start}\n<image>\n<image>\ntitle\n\nWhat?\n"
+    assert body("fireworks", Prompt(ROW.fixed, None, ROW.images), template=None)["prompt"].startswith(
+        f"{start}\n<image>"
+    )
+    repaired = body("fireworks", ROW, Repair("invalid_json", "{caption"), template=None)["prompt"]
+    assert repaired.startswith(f"{start}\n\n"), (
+        "the words about the answer stand where the picture and the question did"
+    )
+    assert '<answer>"{caption"</answer>' in repaired
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Prompt(ROW.fixed, "title", ROW.images, "What?", image_first=True),
+        Prompt(fixed(model="llama-3.2-11b-vision"), "title", ROW.images, "What?"),
+    ],
+    ids=["wanted", "the model wants it"],
+)
+def test_without_a_template_pictures_that_are_to_be_first_are(row: Prompt) -> None:
+    asked = f"<image>\n<image>\nYou describe pictures.\n\n{WORDS}\n"
+    assert body("fireworks", row, template=None)["prompt"] == asked
 
 
 def test_llama_takes_the_bytes_beside_the_prompt_and_the_schema_by_its_own_name() -> None:
@@ -107,6 +133,7 @@ def test_the_same_question_is_the_same_bytes(question: str, data: bytes) -> None
         ("{images}{images}{text}", "{images} must stand in it once, not 2 times"),
         ("{images}", "{text} must stand in it once, not 0 times"),
         ("{images}{text}{system}{system}", "{system} may stand in it once"),
+        ("{question}{images}{text}{question}", "{question} may stand in it once"),
         ("<image>{images}{text}", "{images} stands for <image>"),
     ],
 )
@@ -115,7 +142,8 @@ def test_a_template_that_cannot_be_used(template: str, problem: str) -> None:
 
 
 def test_braces_of_a_template_mean_nothing_else() -> None:
-    assert template_problems(TEMPLATE) == template_problems("{{bos}}{images}{text}{}{x}") == []
+    for template in (TEXT_FIRST, IMAGES_FIRST, "{{bos}}{images}{text}{}{x}"):
+        assert template_problems(template) == []
     assert body("fireworks", prompt(system="S"), template="{{bos}}{images} {text}{}{x}")["prompt"].startswith(
         "{{bos}}<image> Describe"
     )
