@@ -46,7 +46,8 @@ def _parts(request: Request) -> list[dict[str, Any]]:
 def _question(request: Request) -> str:
     """The question behind the pictures."""
     kinds = [part["type"] for part in _parts(request)]
-    assert kinds.index("image_url") == len(kinds) - 2, "the picture and then the question come last"
+    assert kinds.count("image_url") == 1
+    assert kinds.index("image_url") in (0, len(kinds) - 2), "first, or right before the question"
     text: str = _parts(request)[-1]["text"]
     found = json.loads(text.removeprefix("<question>").removesuffix("</question>"))
     assert isinstance(found, str)
@@ -88,13 +89,14 @@ def _thirty(job: Job) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize("layout", ["auto", "text_first"])
 @pytest.mark.parametrize("name", ["questions.jsonl", "questions.csv"])
 def test_thirty_questions_about_ten_pictures_get_thirty_answers(
-    new_job: NewJob, fake_server: FakeServer, name: str
+    new_job: NewJob, fake_server: FakeServer, name: str, layout: str
 ) -> None:
     fake_server.script = _echo
     task = {"kind": "ask", "question_from": "question", "context": ["title"]}
-    job = new_job(PICTURES, tasks=[task], manifest_={"key": "id", "keep": ["question"]})
+    job = new_job(PICTURES, tasks=[task], manifest_={"key": "id", "keep": ["question"]}, provider={"layout": layout})
     rows = _thirty(job)
     _listing(job, rows, name)
     ended = job.run()
@@ -114,18 +116,18 @@ def test_thirty_questions_about_ten_pictures_get_thirty_answers(
     assert len(requests) == PICTURES * EACH
     assert Counter(map(_question, requests)) == Counter(asked.values())
     heads = {request.body[: request.body.index(b"picture, between <question>")] for request in requests}
-    assert len(heads) == 1
-    instructions = {_parts(request)[0]["text"] for request in requests}
-    assert len(instructions) == 1
-    [text] = instructions
-    assert text.endswith(f"{CONTEXT_NOTICE}\n\n{QUESTION_NOTICE}")
+    assert len(heads) == (1 if layout == "text_first" else PICTURES), "one beginning, or one a picture"
+    instructions: set[str] = set()
     for request in requests:
         texts = [part["text"] for part in _parts(request) if part["type"] == "text"]
+        instructions.add(texts[0])
         titled = "What is 0 of" in _question(request)
         assert len(texts) == 2 + titled, "a null leaves no trace"
         if titled:
             assert json.loads(texts[1].removeprefix("<context>").removesuffix("</context>")).keys() == {"title"}
         assert request.body.count(b"<question>") == 2, "once in the fixed part, once around the question"
+    [text] = instructions
+    assert text.endswith(f"{CONTEXT_NOTICE}\n\n{QUESTION_NOTICE}")
 
     before = fake_server.total
     again = job.run()
