@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from itertools import groupby
+
+import anyio
 
 from pipeline.engine.questions import Question
 
@@ -24,3 +27,18 @@ def _beginning(question: Question) -> tuple[object, ...] | None:
     if not question.prompt.image_first:
         return None
     return (question.prompt.fixed.model, *question.prompt.images)
+
+
+class Lanes:
+    """At most `concurrency` chains under way, so that nobody else's request comes between two of one.
+
+    There are more workers than slots. Each would ask the first question of its chain, and the second would stand in
+    line behind all of those: by then the server has long put another picture in the place of this one.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._lanes = anyio.CapacityLimiter(concurrency)
+
+    def of(self, chain: Chain) -> AbstractAsyncContextManager[None]:
+        """Wait for a lane, and hold it; a question that stands alone needs none."""
+        return self._lanes if len(chain) > 1 else nullcontext()

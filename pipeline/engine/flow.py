@@ -24,7 +24,7 @@ from pipeline.core.errors import ManifestError, RunError
 from pipeline.core.outcomes import Frame, Outcome
 from pipeline.core.types import ManifestRow
 from pipeline.engine.calls import Calls
-from pipeline.engine.chains import Chain, chains
+from pipeline.engine.chains import Chain, Lanes, chains
 from pipeline.engine.events import Events
 from pipeline.engine.followers import Follower, Followers
 from pipeline.engine.inlining import Inlining
@@ -92,6 +92,7 @@ class Flow:
         self._stats = stats
         self._threads = anyio.CapacityLimiter(settings.threads)
         self._crowded = anyio.Event()
+        self._lanes = Lanes(settings.concurrency)
         self._followers = Followers()
         self._pictures = Pictures(parts, settings.send, self._threads)
         self._questions = Questions(parts, self._followers, settings.keep, settings.routes)
@@ -215,14 +216,15 @@ class Flow:
     ) -> None:
         async with questions, finished:
             async for chain in questions:
-                for question in chain:
-                    try:
-                        outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
-                    finally:
-                        question.lease.end()
-                        self._inlining.end(question.row)
-                    if outcome is not None:
-                        await _hand_over(outcome, finished)
+                async with self._lanes.of(chain):
+                    for question in chain:
+                        try:
+                            outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
+                        finally:
+                            question.lease.end()
+                            self._inlining.end(question.row)
+                        if outcome is not None:
+                            await _hand_over(outcome, finished)
 
     async def _record(self, finished: MemoryObjectReceiveStream[Outcome]) -> None:
         """The second shield: what was handed over is committed, whatever happens to the calls."""

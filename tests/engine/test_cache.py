@@ -98,6 +98,8 @@ def test_questions_about_one_picture_go_back_to_back_on_one_route() -> None:
         picture = name.partition("/")[2]
         assert name.partition("/")[0] == TASKS[done[picture]]
         done[picture] += 1
+        # No other picture comes between two questions about one: there are no more under way than slots.
+        assert sum(number < len(TASKS) for number in done.values()) <= 4
     assert world.provider.widest == 4
 
 
