@@ -16,6 +16,7 @@ from pipeline.core.errors import ItemError
 from pipeline.core.types import Column
 from pipeline.tasks.column_types import column_type, types_of
 from pipeline.tasks.json_text import parsed
+from pipeline.tasks.patterns import EndlessSearchError, bounded
 from pipeline.tasks.schema_problems import EXAMPLE, problems_of
 from pipeline.tasks.strict import strict_form
 
@@ -61,7 +62,7 @@ class Fields:
         import referencing
 
         kind = jsonschema.validators.validator_for(self.schema, default=jsonschema.Draft202012Validator)
-        return kind(self.schema, registry=referencing.Registry())  # which fetches nothing
+        return bounded(kind)(self.schema, registry=referencing.Registry())  # which fetches nothing
 
     def read(self, value: Any) -> dict[str, Any]:
         """The columns of an answer. Raises ItemError schema_mismatch, naming the places that do not fit.
@@ -78,6 +79,8 @@ class Fields:
                     raise ItemError("schema_mismatch", f"the answer does not fit its schema: {_said(problems)}")
                 value = left_out
             return {column.name: self._cell(value.get(column.name), column) for column in self.columns}
+        except EndlessSearchError as error:
+            raise ItemError("schema_mismatch", f"the answer cannot be held against its schema: {error}") from error
         except (RecursionError, OverflowError) as error:
             what = "is nested too deeply" if isinstance(error, RecursionError) else "holds a number beyond all sizes"
             raise ItemError("schema_mismatch", f"the answer {what}") from error

@@ -5,9 +5,10 @@ Servers take a part of JSON Schema; what none of them could follow is refused he
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from pipeline.tasks.patterns import problem_of
 
 MAX_FIELDS = 200
 MAX_DEPTH = 32
@@ -17,6 +18,8 @@ _VALUES = frozenset({"enum", "const", "default", "examples"})
 """Keywords whose values are no schemas, whatever they look like."""
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 """Keywords whose values are schemas by name."""
+_IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+"""Keywords whose schemas are held against the same value."""
 _WIDER = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties"})
 """Keywords by which an object may have properties that are not listed in it."""
 _WHERE = ("#/$defs/", "#/definitions/", "#/properties/")
@@ -26,7 +29,7 @@ EXAMPLE = '{"type": "object", "properties": {"total": {"type": "number"}}, "requ
 
 def problems_of(schema: dict[str, Any]) -> list[str]:
     """One sentence for each thing that is wrong with a schema; none when answers can be asked for by it."""
-    found = [*_shape_problems(schema), *_place_problems(schema), *_meta_problems(schema)]
+    found = [*_shape_problems(schema), *_place_problems(schema), *_circles(schema), *_meta_problems(schema)]
     return list(dict.fromkeys(found))  # JSON Schema describes itself in several parts, which may agree
 
 
@@ -59,8 +62,10 @@ def _place_problems(schema: dict[str, Any]) -> Iterator[str]:
             yield f"at {where}: $ref {part['$ref']!r} {problem}"
         patterns = [part.get("pattern"), *(part["patternProperties"] if _holds(part, "patternProperties") else ())]
         for pattern in patterns:
-            if isinstance(pattern, str) and (problem := _pattern_problem(pattern)):
+            if isinstance(pattern, str) and (problem := problem_of(pattern)):
                 yield f"at {where}: the pattern {pattern[:60]!r} cannot be used: {problem}"
+        if "patternProperties" in part and "unevaluatedProperties" in part:
+            yield f"at {where}: use additionalProperties beside patternProperties, not unevaluatedProperties"
         required = part.get("required")
         if _holds(part, "properties") and isinstance(required, list) and not part.keys() & _WIDER:
             for name in required:
@@ -73,7 +78,7 @@ def _holds(part: dict[str, Any], keyword: str) -> bool:
 
 
 def _reference_problem(reference: str, root: dict[str, Any]) -> str | None:
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH):  # one that leads round in a circle is told by itself
         if reference != "#" and not reference.startswith(_WHERE):
             return "leads out of the schema; copy what it names under '$defs'"
         target = named(reference, root)
@@ -83,15 +88,38 @@ def _reference_problem(reference: str, root: dict[str, Any]) -> str | None:
         if not isinstance(following, str):
             return None
         reference = following
-    return "leads round in a circle"
-
-
-def _pattern_problem(pattern: str) -> str | None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return str(error)
     return None
+
+
+def _circles(root: dict[str, Any]) -> Iterator[str]:
+    """Schemas that come back to themselves without a step into the answer: no answer would ever be done with."""
+    done: set[int] = set()
+    for place, part in _parts(root, ()):
+        if id(part) not in done and _comes_back(part, root, done, set()):
+            yield f"at {'/'.join(place)[:100] or 'the top'}: it leads round in a circle, back to itself"
+            return
+
+
+def _comes_back(part: dict[str, Any], root: dict[str, Any], done: set[int], under_way: set[int]) -> bool:
+    under_way.add(id(part))
+    for other in _of_the_same_value(part, root):
+        if id(other) in under_way or (id(other) not in done and _comes_back(other, root, done, under_way)):
+            return True
+    under_way.discard(id(part))
+    done.add(id(part))
+    return False
+
+
+def _of_the_same_value(part: dict[str, Any], root: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas that a value has to fit, or may, where it is held against this one."""
+    reference = part.get("$ref")
+    found = [named(reference, root)] if isinstance(reference, str) and reference.startswith("#") else []
+    for keyword in _IN_PLACE:
+        value = part.get(keyword)
+        found += value if isinstance(value, list) else [value]
+    for keyword in ("dependentSchemas", "dependencies"):
+        found += part[keyword].values() if _holds(part, keyword) else []
+    return (other for other in found if isinstance(other, dict))
 
 
 def _parts(schema: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
@@ -125,6 +153,9 @@ def _meta_problems(schema: dict[str, Any]) -> Iterator[str]:
     """What JSON Schema itself has against the schema."""
     import jsonschema
 
+    if not isinstance(schema.get("$schema", ""), str):
+        yield f"$schema {schema['$schema']!r} is no text"
+        return
     drafts = {"draft-07": jsonschema.Draft7Validator, "2019-09": jsonschema.Draft201909Validator}
     known = {**drafts, "2020-12": jsonschema.Draft202012Validator}
     kind = jsonschema.validators.validator_for(schema, default=None) if "$schema" in schema else known["2020-12"]
