@@ -112,13 +112,13 @@ def test_llmock_finds_no_fault_with_how_we_back_off_and_give_up(
     )
     ended = job.run()
     assert ended.code == 0, ended.stderr
-    assert [len(job.rows(model)) for model in models] == [8, 0, 0]
-    assert [(row["kind"], row["attempts"]) for row in job.failures("dead")] == [("http_5xx", 4)] * 8
-    assert [(row["kind"], row["attempts"]) for row in job.failures("refuses")] == [("bad_request", 1)] * 8
     verdict = server.verdict()
     assert verdict["findings"] == []
     # It had much to judge: of each question every attempt, and none was taken for another question.
     assert (verdict["calls"], verdict["attempts"], verdict["faults_injected"]) == (24, 24 + 40, 16 + 32 + 8)
+    assert [len(job.rows(model)) for model in models] == [8, 0, 0]
+    assert [(row["kind"], row["attempts"]) for row in job.failures("dead")] == [("http_5xx", 4)] * 8
+    assert [(row["kind"], row["attempts"]) for row in job.failures("refuses")] == [("bad_request", 1)] * 8
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
