@@ -160,8 +160,8 @@ class Pacer(Protocol):
         """The server said 429: nobody sends for a while."""
         ...
 
-    def unreachable(self) -> None:
-        """The server is down or overloaded: nobody sends for a while, then one tries."""
+    def unreachable(self, retry_after: float | None = None) -> None:
+        """The server is down or overloaded: nobody sends for a while (seconds, if it named any), then one tries."""
         ...
 
 

@@ -226,7 +226,7 @@ class Calls:
         now = anyio.current_time()
         age_s = now - (attempts.first_at if attempts.first_at is not None else now)
         if self._breaker.outage(question.row, error, now):
-            self._pacer.unreachable()
+            self._pacer.unreachable(error.retry_after)
             return 0.0
         if error.meaning.error_class == "quota":
             self._stats.refused_by_quota += 1

@@ -260,6 +260,8 @@ def test_backoff_is_jittered_bounded_and_never_shorter_than_asked_for(
     wait = backoff(failed, asked_for, random.Random(seed))
     assert wait >= (asked_for or 0.0)
     assert wait <= max(asked_for or 0.0, min(LONGEST_WAIT_S, 0.5 * 2 ** (failed - 1)))
+    later = backoff(failed + 1, asked_for, random.Random(seed + 1))
+    assert later >= 1.1 * wait or wait >= LONGEST_WAIT_S / 2 or wait == asked_for, "it backs off"
 
 
 def test_the_policy_bounds_attempts_and_age() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import KINDS
 from tests.integration.command import Job
 from tests.support.fake_server import FakeServer
 from tests.support.pictures import write_pictures
@@ -76,6 +77,36 @@ def test_llama_answers_chat_and_completions_alike(llama_server: str, tmp_path: P
         assert all(answer["verdict"] in {"safe", "unsafe", "unsure"} for answer in answers)
     print("cached tokens", counts)
     assert all(None not in cached for cached in counts.values())
+
+
+def test_llama_answers_in_whatever_dialect_it_is_asked(llama_server: str, tmp_path: Path) -> None:
+    # What a random model says is seldom to the point, but a schema this narrow binds even that one.
+    red = {"type": "object", "properties": {"red": {"type": "boolean"}}, "required": ["red"]}
+    read = {}
+    for dialect in ("llamacpp", "vllm", "generic"):
+        folder = tmp_path / dialect
+        folder.mkdir()
+        made = job(folder, llama_server, dialect, temperature=1.0, seed=1)
+        made.tasks.append({"kind": "ask", "question": "Is it red?", "schema": json.dumps(red)})
+        made.run_ = {"max_failure_share": 1}
+        ended = made.run()
+        assert ended.code == 0, ended.stderr
+        for task in ("caption", "moderate", "ocr", "ask"):
+            rows, failures = made.rows(task), made.failures(task)
+            assert len([*rows, *failures]) == 6
+            assert rows or task == "moderate"
+            for row in failures:
+                assert KINDS[row["kind"]].stage == "parse", row
+                # Without a 200 only where the server itself held the answer against the schema.
+                assert row["http_status"] == 200 or (task == "moderate" and row["kind"] == "schema_mismatch"), row
+            answered = [row for row in [*rows, *failures] if row["prompt_tokens"] is not None]
+            assert all(row["cached_tokens"] is not None and row["served_model"] == "tiny" for row in answered)
+            assert len(answered) == 6 or task == "moderate"
+            if task != "moderate":
+                read[dialect, task] = sorted(row["prompt_tokens"] for row in answered)
+        assert len(made.rows("ask")) == 6
+        assert {type(row["red"]) for row in made.rows("ask")} == {bool}
+    assert all(tokens == read["llamacpp", task] for (_, task), tokens in read.items()), "the prompt is the same in each"
 
 
 @pytest.mark.parametrize(
