@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -14,10 +15,9 @@ import anyio
 import structlog
 from anyio.to_thread import run_sync
 
-from pipeline.closing import mark_complete, too_many_failed, write_derived
-from pipeline.compose import new_run_id, open_provider
+from pipeline.closing import judge, mark_complete, write_derived
+from pipeline.compose import new_run_id, open_provider, serving
 from pipeline.config import Config
-from pipeline.embedded.child import running_server
 from pipeline.engine.flow import Flow, Settings
 from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy
@@ -28,12 +28,14 @@ from pipeline.images.budget import ByteBudget
 from pipeline.images.preparer import ImagePreparer
 from pipeline.images.rules import ServerRules
 from pipeline.ledger.choice import Choice
+from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output
 from pipeline.ledger.runs import Run, record_end, record_start
 from pipeline.memory import give_back_pictures
 from pipeline.opening import Opened, open_output
 from pipeline.pacing.admission import Admission
-from pipeline.providers.dialects import DIALECTS, Dialect
+from pipeline.providers.dialect import Dialect
+from pipeline.providers.dialects import DIALECTS
 from pipeline.reporting.progress import report_progress
 from pipeline.reporting.totals import TaskTotals
 from pipeline.storage.http import AiohttpTransport
@@ -46,6 +48,8 @@ from pipeline.storage.web import WebFetcher
 log = structlog.get_logger()
 DOWNLOADS = 32
 """Pictures fetched from the web and from object stores at once: four busy hosts' worth."""
+CALLS_A_ROUTE = 8
+"""Requests at once that are kept together at one replica: more of them would wait there while others stand idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,11 @@ class Wish:
     for_machine: bool = True
 
 
+def spent_usd(ledger: OutputLedger) -> float:
+    """What an output has cost so far, in USD, as far as its prices are known."""
+    return sum(sums.get("cost_usd", 0.0) for task in ledger.totals().values() for sums in task.values())
+
+
 async def run(config: Config, wish: Wish) -> Report:
     """Run or resume. Raises ConfigError, HeldError, RunError (alone or in an ExceptionGroup)."""
     started = time.monotonic()
@@ -92,6 +101,8 @@ async def run(config: Config, wish: Wish) -> Report:
                     to_do = opened.left()
                     if to_do:
                         output.take_back_success()
+                    if (most := config.run.max_cost_usd) is not None and to_do and spent_usd(opened.ledger) >= most:
+                        stop.out_of_money()
                     if to_do and not stop.draining:
                         await _work(config, opened, stop, stats, run_id, transport, wish)
                     seconds = time.monotonic() - started
@@ -128,6 +139,10 @@ async def _work(
         limit=wish.limit,
         keep=config.manifest.keep,
         proven=any(sums["data"] for sums in opened.ledger.totals().values()),
+        warm=not config.embedded,
+        routes=math.ceil(config.limits.concurrency / CALLS_A_ROUTE),
+        max_cost_usd=config.run.max_cost_usd,
+        spent_usd=spent_usd(opened.ledger),
         policy=RetryPolicy(config.retry.attempts, config.retry.total_seconds, config.retry.lifetime_attempts),
     )
     give_back_pictures()
@@ -135,7 +150,7 @@ async def _work(
     concurrency = config.limits.concurrency
     async with (
         _preparer(dialect, settings.threads) as preparer,
-        _server(config, stop) as base_url,
+        serving(config, stop.fail) as base_url,
         _web(config) as web,
         _recorded(opened.output, run_id, concurrency, stats),
     ):
@@ -154,15 +169,6 @@ async def _work(
             showing.start_soon(lambda: report_progress(stats, for_machine=wish.for_machine))
             await Flow(parts, settings, stop, stats).run()
             showing.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def _server(config: Config, stop: Stop) -> AsyncIterator[str]:
-    if not config.embedded:
-        yield config.provider.base_url or DIALECTS[config.provider.dialect].base_url or ""
-        return
-    async with running_server(stop.fail) as base_url:
-        yield base_url
 
 
 @asynccontextmanager
@@ -220,44 +226,11 @@ def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: f
     left = opened.left()
     totals = write_derived(output, opened.tasks, ledger, left)
     chosen = to_do if wish.choice else None
-    exit_code, message = _judge(config, totals, left, ledger.retryable(), stop, stats, chosen, untried)
+    exit_code, message = judge(config, totals, left, ledger.retryable(), stop, stats, chosen, untried)
     if exit_code == 0 and left == 0 and ledger.retryable() == 0:
         mark_complete(output, totals, left)
     folders = [output.data(name) for name in opened.tasks]
     return Report(exit_code, message, totals, stats.requests, stats.shared, left, seconds, folders, _learned(stats))
-
-
-def _judge(
-    config: Config,
-    totals: Mapping[str, TaskTotals],
-    left: int,
-    retryable: int,
-    stop: Stop,
-    stats: Stats,
-    chosen: int | None,
-    untried: int,
-) -> tuple[int, str]:
-    """Exit code and the sentence that goes with it, worst news first."""
-    if stop.draining and untried:
-        return 75, f"Stopped early; every answer is kept, {untried:,} questions are left. Run the same command again."
-    if too_many := too_many_failed(config, totals):
-        return 3, too_many
-    if chosen is not None:
-        answered = stats.answered.total()
-        return 0, (
-            f"Tried {stats.finished:,} of {chosen:,} chosen failures again: {answered:,} have an answer now."
-            if chosen
-            else "Nothing to do: no failure is like that. No call was made."
-        )
-    if left:
-        return 0, f"The limit of this run is reached; {left:,} questions are left. Run again to go on."
-    lost = sum(task.failed for task in totals.values())
-    again = f" {lost:,} have no answer: see failures/ in the output." if lost else ""
-    again += f" {retryable:,} failed in a way that may pass: the next run tries them again." if retryable else ""
-    if stats.requests == 0 and stats.finished == 0:
-        said = again if lost else " Every row has its answer."
-        return 0, f"Nothing to do: no call was made.{said}"
-    return 0, f"Complete.{again}"
 
 
 @asynccontextmanager

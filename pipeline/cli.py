@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -13,11 +13,17 @@ import typer
 from pipeline import __version__
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipeline.app import Report, Wish
     from pipeline.config import Config
     from pipeline.reparse import Reparsed
 
 Result = TypeVar("Result")
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=V", help="Override one setting; may be repeated.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 # Rich help and tracebacks would cost a third of the time that --help may take.
 app = typer.Typer(
@@ -48,10 +54,11 @@ def _options(
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="The TOML file that explains the run.")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=V", help="Override one setting; may be repeated.")
-    ] = None,
+    overrides: Overrides = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Ask at most so many rows in this run.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", metavar="USD", help="What the output may cost over its life.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every retry and every failed row.")] = False,
     accept_change: Annotated[
         bool, typer.Option("--accept-change", help="Keep earlier answers although a setting that decides them changed.")
@@ -59,14 +66,64 @@ def run(
 ) -> None:
     """Run a configuration, or resume it.
 
-    Exit codes: 0 complete, 1 run error, 2 configuration, 3 too many failures, 75 stopped early or held by another
-    process: run the same command again.
+    Exit codes: 0 complete, 1 run error, 2 configuration, 3 too many failures, 4 the budget is spent, 75 stopped
+    early or held by another process: run the same command again.
     """
     from pipeline import app as application
     from pipeline import checks
 
     wish = application.Wish(limit, accept_change, None, for_machine=_set_up(verbose=verbose))
+    if max_cost is not None:
+        overrides = [*(overrides or []), f"run.max_cost_usd={max_cost}"]
     _carry_out(lambda: checks.read_config(config, overrides or []), wish)
+
+
+@app.command()
+def plan(
+    config: Annotated[Path, typer.Argument(help="The TOML file that explains the run.")],
+    overrides: Overrides = None,
+    json: AsJson = False,
+) -> None:
+    """Tell what a run would do: rows, bytes, tokens, money, time. No call is made, nothing is written into OUT.
+
+    Exit codes: 0 told, 1 the manifest or the output cannot be read, 2 configuration.
+    """
+    from pipeline import checks
+    from pipeline.planning import forecast
+    from pipeline.reporting.forecast import as_json, print_forecast
+
+    _set_up(verbose=False)
+    found = _reported(lambda: forecast(checks.read_config(config, overrides or [])))
+    if json:
+        _print_json(as_json(found))
+    else:
+        print_forecast(found, _console())
+
+
+@app.command()
+def check(
+    config: Annotated[Path, typer.Argument(help="The TOML file that explains the run.")],
+    overrides: Overrides = None,
+    json: AsJson = False,
+) -> None:
+    """Ask the server what a run needs of it: key, model, pictures, schema, cache. At most four small calls.
+
+    Exit codes: 0 all fine (? is what the server did not tell), 2 configuration, 5 something a run needs is missing.
+    """
+    import anyio
+
+    from pipeline import checks
+    from pipeline.probe import probe
+    from pipeline.reporting.probed import as_json, print_probe
+
+    _set_up(verbose=False)
+    settings = _reported(lambda: checks.read_config(config, overrides or []))
+    found = _reported(lambda: anyio.run(probe, settings))
+    if json:
+        _print_json(as_json(found))
+    else:
+        print_probe(found, _console())
+    raise typer.Exit(0 if found.fine else 5)
 
 
 @app.command()
@@ -96,7 +153,7 @@ def rerun(
 @app.command()
 def status(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="An output folder, being worked on or not.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Tell from its files how far an output is, also while a run works on it. Writes nothing."""
     from pipeline.ledger.output import Output
@@ -118,11 +175,15 @@ def _set_up(*, verbose: bool) -> bool:
 def _reported(act: Callable[[], Result]) -> Result:
     """What `act` gives; what is wrong is explained, and the process ends."""
     from pipeline.core.errors import VlmBatchError
+    from pipeline.explain import explained
 
     try:
         return act()
     except (VlmBatchError, BaseExceptionGroup) as error:
-        raise typer.Exit(_explain(error)) from None
+        code, problems = explained(error)
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        raise typer.Exit(code) from None
 
 
 def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
@@ -139,25 +200,19 @@ def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
 @app.command()
 def verify(
     output: Annotated[Path, typer.Argument(help="The output to check, as run.output names it.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check that every answer in an output is there, once, and where it belongs. Nothing is changed or asked.
 
     Exit codes: 0 nothing found, 1 the output cannot be read, 2 there is no output, 5 something is broken (all of it is
     listed), 75 another process works on this output.
     """
-    import orjson
-
     from pipeline.audit import audit
-    from pipeline.core.errors import VlmBatchError
     from pipeline.reporting.verdict import verdict, verdict_lines
 
-    try:
-        found = audit(output)
-    except VlmBatchError as error:
-        raise typer.Exit(_explain(error)) from None
+    found = _reported(lambda: audit(output))
     if as_json:
-        print(orjson.dumps(verdict(found.findings, found.checked), option=orjson.OPT_INDENT_2).decode())
+        _print_json(verdict(found.findings, found.checked))
     else:
         print("\n".join(verdict_lines(found.root, found.findings, found.checked)))
     raise typer.Exit(5 if found.findings.damage() else 0)
@@ -175,14 +230,9 @@ def reparse(
     """
     from pipeline import logs
     from pipeline import reparse as again
-    from pipeline.core.errors import VlmBatchError
 
     logs.set_up(for_machine=not sys.stderr.isatty(), verbose=False)
-    try:
-        made = again.reparse(out, to)
-    except VlmBatchError as error:
-        raise typer.Exit(_explain(error)) from None
-    _show_changes(made)
+    _show_changes(_reported(lambda: again.reparse(out, to)))
 
 
 @app.command()
@@ -195,38 +245,23 @@ def serve(
     serve_embedded(port, until_stdin_closes=False)
 
 
-def _explain(error: BaseException) -> int:
-    """Print what went wrong, each thing once, and return the exit code. Anything but ours is a bug and is raised."""
-    from pipeline.core.errors import ConfigError, HeldError, VlmBatchError
+def _console() -> Console:
+    from rich.console import Console
 
-    leaves = list(_leaves(error))
-    if not all(isinstance(leaf, VlmBatchError) for leaf in leaves):
-        raise error
-    problems = [problem for leaf in leaves for problem in (leaf.problems if isinstance(leaf, ConfigError) else [leaf])]
-    for problem in dict.fromkeys(map(str, problems)):
-        print(f"error: {problem}", file=sys.stderr)
-    if isinstance(leaves[0], ConfigError):
-        return 2
-    return 75 if isinstance(leaves[0], HeldError) else 1
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors inside a group, however deep: several tasks may meet the same full disk."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
+def _print_json(value: object) -> None:
+    import orjson
+
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def _show(report: Report) -> None:
-    from rich.console import Console
-
     from pipeline.reporting.progress import duration
     from pipeline.reporting.totals import image_token_lines, print_totals
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    print_totals(report.totals, console)
+    print_totals(report.totals, _console())
     shared = f", {report.shared:,} answers shared with equal questions" if report.shared else ""
     print(f"{report.requests:,} requests in {duration(report.seconds)}{shared}")
     for line in image_token_lines(report.image_tokens):
@@ -238,11 +273,9 @@ def _show(report: Report) -> None:
 
 
 def _show_changes(made: Reparsed) -> None:
-    from rich.console import Console
-
     from pipeline.reporting.changes import print_changes
 
-    print_changes(made.changes, Console(width=None if sys.stdout.isatty() else 120))
+    print_changes(made.changes, _console())
     for folder in made.folders:
         if folder.is_dir():
             print(f"data: {folder}")

@@ -9,6 +9,8 @@ import orjson
 from pipeline import __version__
 from pipeline.compose import OpenTask
 from pipeline.config import Config
+from pipeline.engine.shutdown import Stop
+from pipeline.engine.stats import Stats
 from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output
 from pipeline.reporting.card import OURS, CardTask, card
@@ -58,6 +60,45 @@ def too_many_failed(config: Config, totals: Mapping[str, TaskTotals]) -> str | N
             f"{config.run.max_input_failure_share:.1%}. See failures/ in the output."
         )
     return None
+
+
+def judge(
+    config: Config,
+    totals: Mapping[str, TaskTotals],
+    left: int,
+    retryable: int,
+    stop: Stop,
+    stats: Stats,
+    chosen: int | None,
+    untried: int,
+) -> tuple[int, str]:
+    """Exit code and the sentence that goes with it, worst news first."""
+    if stop.budget_reached and left:
+        cost = sum(task.cost_usd or 0.0 for task in totals.values())
+        return 4, (
+            f"The budget is spent: ${cost:,.2f} of ${config.run.max_cost_usd or 0.0:,.2f} (run.max_cost_usd); {left:,} "
+            "questions are left. Raise it and run the same command again."
+        )
+    if stop.draining and untried:
+        return 75, f"Stopped early; every answer is kept, {untried:,} questions are left. Run the same command again."
+    if too_many := too_many_failed(config, totals):
+        return 3, too_many
+    if chosen is not None:
+        answered = stats.answered.total()
+        return 0, (
+            f"Tried {stats.finished:,} of {chosen:,} chosen failures again: {answered:,} have an answer now."
+            if chosen
+            else "Nothing to do: no failure is like that. No call was made."
+        )
+    if left:
+        return 0, f"The limit of this run is reached; {left:,} questions are left. Run again to go on."
+    lost = sum(task.failed for task in totals.values())
+    again = f" {lost:,} have no answer: see failures/ in the output." if lost else ""
+    again += f" {retryable:,} failed in a way that may pass: the next run tries them again." if retryable else ""
+    if stats.requests == 0 and stats.finished == 0:
+        said = again if lost else " Every row has its answer."
+        return 0, f"Nothing to do: no call was made.{said}"
+    return 0, f"Complete.{again}"
 
 
 def _content(totals: Mapping[str, TaskTotals], left: int) -> bytes:

@@ -6,7 +6,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,17 +21,21 @@ from pipeline.checks import define, further_problems
 from pipeline.config import Config
 from pipeline.config import Task as TaskConfig
 from pipeline.config_file import read_key
-from pipeline.core.errors import KINDS, ConfigError
+from pipeline.core.errors import KINDS, ConfigError, ServerError
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import Answer, Column, Completion, FixedPrompt, Prompt, Value
+from pipeline.embedded.child import running_server
+from pipeline.images.expectation import typical_tokens
 from pipeline.images.model_names import family_of
 from pipeline.ledger.choice import Choice
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import TaskSchema, task_schema
 from pipeline.prompts.layout import lay_out
+from pipeline.prompts.order import CHARACTERS_A_TOKEN, Asked, Order, Settled, orders
 from pipeline.prompts.prefix import fixed_prompt
-from pipeline.providers.chat import ChatProvider
+from pipeline.providers.dialect import wants_images_first
 from pipeline.providers.dialects import DIALECTS
+from pipeline.providers.server import Server
 from pipeline.providers.usage import Prices
 from pipeline.storage.http import AiohttpTransport
 from pipeline.tasks import TASKS, TaskDefinition
@@ -38,9 +43,6 @@ from pipeline.tasks import TASKS, TaskDefinition
 LONGEST_ANSWER = 16_384
 """Tokens that an answer about many pages may have unless a person says otherwise: most windows hold so many and the
 pages besides."""
-
-_PAGES = Column("pages", "int")
-"""The one answer column that the model does not say."""
 
 REQUEST_SECONDS = 600.0
 """How long one request may take in all: a page of dense text on a busy server takes minutes."""
@@ -56,23 +58,26 @@ class OpenTask:
     definition: TaskDefinition
     context: tuple[str, ...]
     grows: bool
+    image_first: bool = False
+    question_from: str | None = None
 
     def prompt(self, columns: Mapping[str, Value], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
-        """The question for one row."""
+        """The question for one row. Raises ItemError bad_row when it was to bring one and does not."""
         fixed = self.fixed
         if self.grows and len(images) > 1:
             fixed = replace(fixed, max_tokens=min(fixed.max_tokens * len(images), LONGEST_ANSWER))
-        return lay_out(fixed, columns, self.context, images)
+        prompt = lay_out(fixed, columns, self.context, images, self.question_from)
+        return replace(prompt, image_first=self.image_first)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
         """The answer columns, for a picture of so many pages. Raises ItemError."""
         answer = self.definition.parse(completion)
-        return {**answer, "pages": pages} if _PAGES in self.definition.columns else answer
+        return {**answer, "pages": pages} if self.definition.grows else answer
 
 
 def open_tasks(config: Config) -> dict[str, OpenTask]:
     """The configured tasks by name."""
-    opened = {}
+    opened: dict[str, OpenTask] = {}
     for task in config.tasks:
         definition = define(task, config.prompt_of(task))
         fixed = fixed_prompt(
@@ -86,11 +91,41 @@ def open_tasks(config: Config) -> dict[str, OpenTask]:
             seed=config.provider.seed,
             has_context=bool(task.context),
             all_pages=config.images.pages == "all",
+            has_question=task.question_from is not None,
         )
         grows = definition.grows and task.max_tokens is None
         contract = _contract(config, task, definition)
-        opened[task.folder] = OpenTask(task.folder, fixed, contract, definition, task.context, grows)
-    return opened
+        opened[task.folder] = OpenTask(
+            task.folder, fixed, contract, definition, task.context, grows, question_from=task.question_from
+        )
+    found = orders_of(config, opened)
+    return {name: replace(task, image_first=found[name].image_first) for name, task in opened.items()}
+
+
+def orders_of(config: Config, tasks: Mapping[str, OpenTask]) -> Mapping[str, Order]:
+    """Whether text or pictures stand first, by task; from the configuration alone, so that a run and its plan agree."""
+    asked = []
+    for task in config.tasks:
+        opened = tasks[task.folder]
+        # A picture whose rows bring their own questions is meant to be asked several.
+        questions = 2 if task.question_from else 1
+        text, picture = text_tokens(opened.fixed), typical_tokens(opened.contract)
+        model = opened.fixed.model
+        asked.append(Asked(task.folder, model, opened.contract, text, picture, questions, _settled(config, model)))
+    return orders(asked, config.provider.layout)
+
+
+def _settled(config: Config, model: str) -> Settled | None:
+    if config.embedded:
+        return Settled(False, "the server keeps no cache")
+    if (template := config.provider.template) is not None:
+        return Settled(template.index("{images}") < template.index("{text}"), "provider.template says so")
+    return Settled(True, "the model takes pictures first") if wants_images_first(model) else None
+
+
+def text_tokens(fixed: FixedPrompt) -> float:
+    """About so many tokens has the text that is the same for every row."""
+    return (len(fixed.system) + len(fixed.instructions)) / CHARACTERS_A_TOKEN
 
 
 def _contract(config: Config, task: TaskConfig, definition: TaskDefinition) -> ImageContract:
@@ -113,20 +148,41 @@ def open_schemas(tasks: Mapping[str, OpenTask], kept: Sequence[Column]) -> dict[
     return schemas
 
 
-def open_provider(config: Config, base_url: str, transport: AiohttpTransport) -> ChatProvider:
+def open_provider(config: Config, base_url: str, transport: AiohttpTransport) -> Server:
     """The server at `base_url`, spoken to as the configured dialect."""
-    dialect = DIALECTS[config.provider.dialect]
-    key, _ = read_key(config.provider, dialect.api_key_env)
-    return ChatProvider(
-        dialect, base_url=base_url, api_key=key, transport=transport, timeout_s=REQUEST_SECONDS, prices=Prices.load()
-    )
+    key, _ = read_key(config.provider, DIALECTS[config.provider.dialect].api_key_env)
+    return _server(config, base_url, key, transport)
 
 
-def open_reader(config: Config) -> ChatProvider:
+@asynccontextmanager
+async def serving(config: Config, died: Callable[[ServerError], None]) -> AsyncIterator[str]:
+    """The address of the configured server; the embedded one runs as long as this lasts, and `died` hears of its end.
+
+    Raises ServerError when that cannot be started.
+    """
+    if not config.embedded:
+        yield config.provider.base_url or DIALECTS[config.provider.dialect].base_url or ""
+        return
+    async with running_server(died) as base_url:
+        yield base_url
+
+
+def open_reader(config: Config) -> Server:
     """Reads answers that are there already, and prices them: it has no key and no way to a server."""
-    dialect, nowhere = DIALECTS[config.provider.dialect], httpx.AsyncBaseTransport()
-    return ChatProvider(
-        dialect, base_url="", api_key=None, transport=nowhere, timeout_s=REQUEST_SECONDS, prices=Prices.load()
+    return _server(config, "", None, httpx.AsyncBaseTransport())
+
+
+def _server(config: Config, base_url: str, key: str | None, transport: httpx.AsyncBaseTransport) -> Server:
+    provider = config.provider
+    return Server(
+        DIALECTS[provider.dialect],
+        base_url=base_url,
+        api_key=key,
+        transport=transport,
+        timeout_s=REQUEST_SECONDS,
+        prices=Prices.load(Path(provider.prices) if provider.prices else None),
+        api=provider.api,
+        template=provider.template,
     )
 
 
@@ -138,15 +194,20 @@ def new_run_id() -> str:
 def record_of(config: Config) -> dict[str, Any]:
     """What an output keeps of its configuration: fingerprints to compare, the rest to run it again without the file.
 
-    Prompts stand in it with their text. No secret is in it, only the name of where one is. Its paths are relative to
-    `started_in`.
+    Prompts and schemas stand in it with their text. No secret is in it, only the name of where one is. Its paths are
+    relative to `started_in`.
     """
-    tasks = [task.model_copy(update={"prompt": config.prompt_of(task), "prompt_file": None}) for task in config.tasks]
+    tasks = [
+        task.model_copy(
+            update={"prompt": config.prompt_of(task), "prompt_file": None, "json_schema": task.schema_text()}
+        )
+        for task in config.tasks
+    ]
     return {
         "version": __version__,
         "fingerprints": {task.folder: config.fingerprint(task) for task in config.tasks},
         "started_in": str(Path.cwd()),
-        "config": config.model_copy(update={"tasks": tuple(tasks)}).model_dump(mode="json"),
+        "config": config.model_copy(update={"tasks": tuple(tasks)}).model_dump(mode="json", by_alias=True),
     }
 
 

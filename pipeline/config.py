@@ -7,12 +7,13 @@ a file that nobody but its owner can read.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
 
 _UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
@@ -47,11 +48,12 @@ class Section(BaseModel):
 
 
 class Run(Section):
-    """Where the output goes and which share of failures is accepted (0 to 1)."""
+    """Where the output goes, which share of failures is accepted (0 to 1), what it may cost (USD, over its life)."""
 
     output: str = Field(min_length=1)
     max_failure_share: float = Field(0.02, ge=0, le=1)
     max_input_failure_share: float = Field(1.0, ge=0, le=1)
+    max_cost_usd: float | None = Field(None, gt=0)
 
 
 class Manifest(Section):
@@ -87,7 +89,11 @@ class Images(Section):
 
 
 class Provider(Section):
-    """Which server and how it samples."""
+    """Which server, by which API, and how it samples.
+
+    `template` is the model's own chat template, for completions. `layout` says whether the text or the pictures stand
+    first; with auto it follows from what is asked. `prices` names a file whose prices go before those that we know.
+    """
 
     dialect: str
     base_url: str | None = None
@@ -96,6 +102,11 @@ class Provider(Section):
     model: str | None = None
     temperature: float = Field(0.0, ge=0, le=2)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    api: Literal["chat", "completions"] = "chat"
+    # Blanks and line ends around it are part of it.
+    template: Annotated[str, StringConstraints(strip_whitespace=False)] | None = None
+    layout: Literal["auto", "text_first", "image_first"] = "auto"
+    prices: str | None = Field(None, min_length=1)
 
 
 class Task(Section):
@@ -109,11 +120,26 @@ class Task(Section):
     prompt_file: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31)
     labels: tuple[str, ...] | None = Field(None, min_length=1)
+    question: str | None = Field(None, min_length=1)
+    question_from: str | None = Field(None, min_length=1)
+    json_schema: str | None = Field(None, min_length=1, alias="schema")  # `schema` is taken: a method of pydantic's
+    """A JSON schema file, or the schema itself."""
 
     @property
     def folder(self) -> str:
         """The task's name under data/ and failures/."""
         return self.name or self.kind
+
+    def schema_text(self) -> str | None:
+        """The JSON schema of its answers. Raises OSError, UnicodeDecodeError: its file cannot be read."""
+        if self.json_schema is None or self.json_schema.startswith("{"):
+            return self.json_schema
+        return Path(self.json_schema).read_text(encoding="utf-8-sig").strip()
+
+
+def columns_of(task: Task) -> tuple[str, ...]:
+    """The manifest's columns that a task asks with."""
+    return (*task.context, task.question_from) if task.question_from else task.context
 
 
 class Limits(Section):
@@ -164,15 +190,19 @@ class Config(Section):
     def fingerprint(self, task: Task) -> dict[str, Any]:
         """What the person set that decides the answers of a task; never limits, paths or versions.
 
-        Kept whole, not hashed, so that a refusal can name what changed; only the prompt is, for its length.
+        Kept whole, not hashed, so that a refusal can name what changed; only prompt and schema are, for their length.
         """
-        prompt = self.prompt_of(task)
+        prompt, schema = self.prompt_of(task), task.schema_text()
         return {
             "kind": task.kind,
             "model": self.model_of(task),
             "prompt": hashlib.sha256(prompt.encode()).hexdigest() if prompt else None,
             "context": list(task.context),
             "labels": list(task.labels) if task.labels else None,
+            "question": task.question,
+            "question_from": task.question_from,
+            # How it is indented is no part of it.
+            "schema": hashlib.sha256(json.dumps(json.loads(schema)).encode()).hexdigest() if schema else None,
             "max_tokens": task.max_tokens,
             "temperature": self.provider.temperature,
             "seed": self.provider.seed,
@@ -183,4 +213,7 @@ class Config(Section):
             "pages": None if self.images.pages == "first" else self.images.pages,
             # The server makes of the original what it likes; with auto it gets the bytes that it would get anyway.
             "send": "url" if self.images.send == "url" else None,
+            # As with the pages. The order of text and pictures is a matter of price.
+            "api": None if self.provider.api == "chat" else self.provider.api,
+            "template": hashlib.sha256(self.provider.template.encode()).hexdigest() if self.provider.template else None,
         }

@@ -108,11 +108,16 @@ def _section(section: type[Section], values: object, place: str, problems: list[
 def _sentence(item: Mapping[str, Any], place: str, section: type[Section]) -> str:
     where = ".".join([place, *(str(part) for part in item["loc"])])
     if item["type"] == "extra_forbidden":
-        return f"{where}: there is no such key{_nearest(str(item['loc'][-1]), list(section.model_fields))}"
+        return f"{where}: there is no such key{_nearest(str(item['loc'][-1]), _keys(section))}"
     if item["type"] == "missing":
         return f"{where} is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
     return f"{where}: {message[0].lower()}{message[1:]}"
+
+
+def _keys(section: type[Section]) -> list[str]:
+    """The keys of a table as they are written."""
+    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -138,7 +143,7 @@ def _tasks(values: object, kinds: Sequence[str], problems: list[str]) -> list[Ta
             problems.append(f"{place}.name: two tasks are named {task.folder!r}; give one of them another name")
         if task.labels is not None and task.kind != "moderate":
             problems.append(f"{place}.labels: only moderate has labels")
-        problems += _prompt_problems(task, place)
+        problems += _prompt_problems(task, place) + _ask_problems(task, place)
         tasks.append(task)
     return tasks
 
@@ -153,6 +158,24 @@ def _prompt_problems(task: Task, place: str) -> list[str]:
         except (OSError, UnicodeDecodeError) as error:
             return [f"{place}.prompt_file: cannot read {task.prompt_file}: {_reason(error)}"]
     return []
+
+
+def _ask_problems(task: Task, place: str) -> list[str]:
+    given = {"question": task.question, "question_from": task.question_from, "schema": task.json_schema}
+    if task.kind != "ask":
+        return [f"{place}.{name}: only ask has a {name}" for name, value in given.items() if value is not None]
+    problems = []
+    if task.question and task.question_from:
+        problems.append(f"{place}: question and question_from exclude each other")
+    if not (task.question or task.question_from):
+        problems.append(
+            f"{place}: what is to be asked? Set question = '...', or question_from to a column of the manifest"
+        )
+    try:
+        task.schema_text()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{place}.schema: cannot read {task.json_schema}: {_reason(error)}")
+    return problems
 
 
 def _provider_problems(provider: Provider, dialects: Sequence[str]) -> list[str]:

@@ -10,9 +10,10 @@ import structlog
 from pyroaring import BitMap
 
 from pipeline.compose import OpenTask, open_provider, open_schemas, open_tasks, record_of
-from pipeline.config import Config
+from pipeline.config import Config, columns_of
 from pipeline.core.errors import ConfigError, LedgerError, ManifestError
-from pipeline.core.types import Column, Move
+from pipeline.core.outcomes import Move
+from pipeline.core.types import Column
 from pipeline.engine.settle import Settler
 from pipeline.ledger.book import Selection
 from pipeline.ledger.choice import Choice, choose
@@ -29,7 +30,7 @@ from pipeline.manifests.unit import Unit
 from pipeline.storage.http import AiohttpTransport
 
 log = structlog.get_logger()
-_COLUMNS = {"kind", "labels"}
+_COLUMNS = {"kind", "labels", "schema"}
 """Settings that decide which columns an answer has."""
 
 
@@ -64,13 +65,13 @@ def open_output(
     Raises ConfigError, ManifestError, LedgerError. Until the plan is grown nothing but the lock is written.
     """
     old, new = output.newest_config(), record_of(config)
-    _mind_changes(old, new, output, accept=accept_change)
+    mind_changes(old, new, output, accept=accept_change)
     tasks = open_tasks(config)
     # Reading answers needs no server: recovery works before one is there.
     reader = open_provider(config, config.provider.base_url or "", transport)
-    units = _units(config, output)
+    units = manifest_units(config, output)
     seen = {unit.name: unit.fingerprint() for unit in units}  # once: in a store each is a request
-    plan = _first_plan(config, output, tasks, units, seen)
+    plan = first_plan(config, output, tasks, units, seen)
     schemas = open_schemas(tasks, plan.kept or [])
     settler = Settler(tasks, reader, config.retry.repairs, config.retry.lifetime_attempts)
     ledger, recovery = open_ledger(
@@ -125,8 +126,8 @@ def _plan_on(
     return Opened(output, tasks, ledger, PlannedManifest(plan, {unit.name: unit for unit in units}))
 
 
-def _mind_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any], output: Output, *, accept: bool) -> None:
-    """Refuse settings that differ from those of earlier answers, unless somebody wants that."""
+def mind_changes(old: Mapping[str, Any] | None, new: Mapping[str, Any], output: Output, *, accept: bool) -> None:
+    """Refuse settings that differ from those of earlier answers, unless somebody wants that. Raises ConfigError."""
     changes = changed_settings(old, new) if old is not None else {}
     if accept:
         fixed = [(task, name) for task, settings in changes.items() for name in settings if name in _COLUMNS]
@@ -157,10 +158,13 @@ def _followed(selection: Selection, moves: Iterable[Move]) -> Selection:
     return places
 
 
-def _first_plan(
+def first_plan(
     config: Config, output: Output, tasks: Mapping[str, OpenTask], units: Sequence[Unit], seen: Mapping[str, str]
 ) -> Plan:
-    """The plan as it stands; a new output gets its first generation, which fixes the kept columns."""
+    """The plan as it stands; a new output gets its first generation, which fixes the kept columns.
+
+    `seen`: the fingerprints of the units. Raises ConfigError, LedgerError, ManifestError.
+    """
     plan = load_plan(output.plan)
     policy, keep = config.manifest.on_duplicate_key, config.manifest.keep
     # What is planned and unchanged has rows; to read one may mean to read the whole file.
@@ -185,7 +189,7 @@ def _first_plan(
     return plan
 
 
-def _units(config: Config, output: Output) -> list[Unit]:
+def manifest_units(config: Config, output: Output) -> list[Unit]:
     """What the manifest's path names today. Raises ConfigError: the path or the columns it needs are not there."""
     try:
         return open_manifest(
@@ -194,7 +198,7 @@ def _units(config: Config, output: Output) -> list[Unit]:
             image=config.manifest.image,
             key=config.manifest.key,
             keep=config.manifest.keep,
-            context=tuple({name: None for task in config.tasks for name in task.context}),
+            context=tuple({name: None for task in config.tasks for name in columns_of(task)}),
             on_bad_file=config.manifest.on_bad_file,
             avoid=output.root,
         )

@@ -18,7 +18,7 @@ from pipeline.closing import mark_complete, too_many_failed, write_derived
 from pipeline.compose import OpenTask, kept_config, new_run_id, open_reader, open_schemas, open_tasks, record_of
 from pipeline.config import Config
 from pipeline.core.errors import ConfigError, LedgerError, RunError
-from pipeline.core.types import Frame, Outcome
+from pipeline.core.outcomes import Frame, Outcome
 from pipeline.engine.settle import Settler
 from pipeline.ledger.book import Book
 from pipeline.ledger.journal import read_frames

@@ -5,26 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 from rich.console import Console
 
-from pipeline.compose import kept_config, open_provider, open_schemas, open_tasks
+from pipeline.compose import kept_config, open_tasks
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Frame
-from pipeline.engine.settle import Settler
-from pipeline.ledger.book import Book
-from pipeline.ledger.frames import Replay, replay
-from pipeline.ledger.journal import segment_files
 from pipeline.ledger.output import Output
-from pipeline.ledger.recovery import Restoration
 from pipeline.ledger.runs import Run, read_runs
+from pipeline.looking import look_at
 from pipeline.manifests.plan import load_plan
 from pipeline.reporting.progress import duration
 from pipeline.reporting.totals import TaskTotals, image_token_lines, print_totals, read_totals
-from pipeline.storage.http import AiohttpTransport
 
 _TRIES = 5
 """A run replaces failure snapshots while they are read: then the look is taken again."""
@@ -75,11 +68,7 @@ def _read(output: Output) -> Status:
     holder = output.holder()
     plan = load_plan(output.plan)
     tasks = open_tasks(config)
-    book = Book(output, open_schemas(tasks, plan.kept or []))
-    book.take_moves(plan.moved)
-    reader = open_provider(config, config.provider.base_url or "", AiohttpTransport())
-    settler = Settler(tasks, reader, config.retry.repairs, config.retry.lifetime_attempts)
-    restored = Restoration(book, settler).run(_frames(output.journal)).restored
+    book, restored = look_at(config, output, tasks, plan)
     book.plan(plan.active, plan.retired, plan.moved)
     totals = {name: read_totals(**sums) for name, sums in book.totals().items()}
     retryable = book.retryable()
@@ -106,17 +95,6 @@ def _read(output: Output) -> Status:
         questions_a_second=rate,
         seconds_left=seconds_left,
     )
-
-
-def _frames(journal: Path) -> Iterator[tuple[Path, Frame | Replay]]:
-    for path in segment_files(journal):
-        try:
-            for item in replay(path):
-                yield path, item
-        except FileNotFoundError:  # settled and deleted by the run since it was listed
-            continue
-        except OSError as error:
-            raise LedgerError(f"Cannot read the journal {path}: {error.strerror}.") from None
 
 
 def _state(output: Output, working: Run | None, holder: str | None, left: int) -> str:

@@ -25,6 +25,7 @@ kind = "ocr"
 kind = "caption"
 """
 QWEN = "Qwen/Qwen2.5-VL-7B-Instruct"
+PICTURE = PreparedImage(b"", "image/png", 1, 1, 1, 1)
 
 
 def _problems(tmp_path: Path, *overrides: str) -> list[str]:
@@ -109,3 +110,32 @@ def test_only_a_run_over_whole_documents_speaks_of_pages(tmp_path: Path) -> None
         for pages in ("first", "all")
     ]
     assert ["pages of one document" in text for text in words] == [False, True]
+
+
+def test_a_field_called_pages_is_the_models_answer_and_not_counted(tmp_path: Path) -> None:
+    schema = '{"properties": {"pages": {"type": "integer"}}}'
+    overrides = ("provider.model=m", "tasks.0.kind=ask", "tasks.0.question=How many?", f"tasks.0.schema={schema}")
+    task = open_tasks(read_config(_written(tmp_path), overrides))["ask"]
+    answer = Completion('{"pages": 7}', "stop", None, None, None, Usage())
+    assert task.parse(answer, 12) == {"pages": 7}
+
+
+def _image_first(tmp_path: Path, *overrides: str) -> list[bool]:
+    tasks = open_tasks(read_config(_written(tmp_path), (f"provider.model={QWEN}", *overrides)))
+    assert all(task.prompt({}, (PICTURE,)).image_first == task.image_first for task in tasks.values())
+    return [task.image_first for task in tasks.values()]
+
+
+def test_tasks_that_are_sent_the_same_pictures_put_them_first(tmp_path: Path) -> None:
+    assert _image_first(tmp_path) == [False, False], "by default each task has its own size"
+    shared = "images.max_side=1024"
+    assert _image_first(tmp_path, shared) == [True, True]
+    assert _image_first(tmp_path, shared, "tasks.1.model=another") == [False, False]
+    assert _image_first(tmp_path, shared, "provider.layout=text_first") == [False, False]
+    assert _image_first(tmp_path, "provider.layout=image_first") == [True, True]
+    assert _image_first(tmp_path, "images.max_side=64") == [False, False], "so small, it costs less than the texts"
+    assert _image_first(tmp_path, shared, "provider.dialect=embedded", "provider.layout=image_first") == [False, False]
+
+
+def test_what_a_picture_costs_where_no_formula_is_known_is_taken_to_be_like_most(tmp_path: Path) -> None:
+    assert _image_first(tmp_path, "images.max_side=1024", "provider.model=mine") == [True, True]

@@ -51,6 +51,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("run", "output"): "out",
     ("run", "max_failure_share"): 0.1,
     ("run", "max_input_failure_share"): 0.1,
+    ("run", "max_cost_usd"): 2.5,
     ("manifest", "path"): ("x.jsonl", "s3://bucket/*.parquet"),
     ("manifest", "kind"): "listing",
     ("manifest", "image"): "url",
@@ -71,6 +72,10 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("provider", "model"): "m",
     ("provider", "temperature"): 0.5,
     ("provider", "seed"): 3,
+    ("provider", "api"): "completions",
+    ("provider", "template"): "<|user|>{images}{text}<|end|>",
+    ("provider", "layout"): "image_first",
+    ("provider", "prices"): "my-prices.toml",
     ("tasks", "kind"): "moderate",
     ("tasks", "name"): "mine",
     ("tasks", "context"): ("title",),
@@ -79,6 +84,9 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("tasks", "prompt_file"): __file__,
     ("tasks", "max_tokens"): 10,
     ("tasks", "labels"): ("a",),
+    ("tasks", "question"): "How many?",
+    ("tasks", "question_from"): "question",
+    ("tasks", "schema"): '{"type": "object"}',
     ("limits", "concurrency"): 3,
     ("limits", "requests_per_minute"): 60.0,
     ("limits", "bytes_in_flight"): 2**21,
@@ -88,6 +96,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("retry", "total_seconds"): 10.0,
     ("retry", "repairs"): 0,
 }
+ASK = ["tasks.0.kind=ask", "tasks.0.question=What is it?"]
 SECTIONS = {
     "run": models.Run,
     "manifest": models.Manifest,
@@ -100,7 +109,8 @@ SECTIONS = {
 
 
 def test_the_examples_are_all_there_is() -> None:
-    assert set(EXAMPLES) == {(name, key) for name, section in SECTIONS.items() for key in section.model_fields}
+    fields = {(name, key): field for name, part in SECTIONS.items() for key, field in part.model_fields.items()}
+    assert set(EXAMPLES) == {(name, field.alias or key) for (name, key), field in fields.items()}
     assert set(SECTIONS) == set(Config.model_fields)
 
 
@@ -109,10 +119,12 @@ def test_every_key_can_be_written(tmp_path: Path, section: str, key: str) -> Non
     value = EXAMPLES[section, key]
     written = str(list(value)) if isinstance(value, tuple) else repr(value)
     place = f"{section}.0.{key}" if section == "tasks" else f"{section}.{key}"
-    kind = ["tasks.0.kind=moderate"] if key == "labels" else []
+    kind = {"labels": ["tasks.0.kind=moderate"], "question": ASK[:1], "question_from": ASK[:1], "schema": ASK}.get(
+        key, []
+    )
     config = load(tmp_path, MINIMAL, f"{place}={written}", *kind)
     found = config.tasks[0] if section == "tasks" else getattr(config, section)
-    assert getattr(found, key) == value
+    assert getattr(found, {"schema": "json_schema"}.get(key, key)) == value
 
 
 def test_no_key_is_kept_in_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +142,7 @@ def fingerprint(config: Config) -> dict[str, Any]:
 
 def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path) -> None:
     deciding = {"provider.model", "provider.temperature", "provider.seed", "images.max_side"}
+    deciding |= {"provider.api", "provider.template"}
     deciding |= {"images.max_tokens", "images.family", "images.pages", "images.send"}
     for (section, key), value in EXAMPLES.items():
         if section == "tasks" or f"{section}.{key}" in deciding:
@@ -152,6 +165,7 @@ def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path
         ("tasks.0.max_tokens=10", "max_tokens"),
         ("provider.temperature=0.5", "temperature"),
         ("provider.seed=3", "seed"),
+        ("provider.api=completions", "api"),
         ("images.max_side=512", "max_side"),
         ("images.family=qwen3-vl", "family"),
         ("images.pages=all", "pages"),
@@ -180,7 +194,42 @@ def test_a_prompt_is_the_same_wherever_it_is_written(tmp_path: Path) -> None:
     assert fingerprint(written) != fingerprint(filed)
 
 
+def test_a_template_keeps_its_line_ends_and_decides(tmp_path: Path) -> None:
+    one, other = ("provider.template='{images}{text}'", 'provider.template="{images}{text}\\n"')
+    written = [load(tmp_path, MINIMAL, template) for template in (one, other)]
+    assert [config.provider.template for config in written] == ["{images}{text}", "{images}{text}\n"]
+    assert len({fingerprint(config)["template"] for config in written}) == 2
+
+
 def test_the_embedded_models_are_named_by_their_task(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL, "provider.dialect=embedded")
     assert config.embedded
     assert config.model_of(config.tasks[0]) == "embedded/caption"
+
+
+def test_what_is_asked_decides_and_how_a_schema_is_indented_does_not(tmp_path: Path) -> None:
+    def asked(**values: str) -> dict[str, Any]:
+        given = {"kind": "ask", "question": "What?", **values}
+        return fingerprint(load(tmp_path, MINIMAL, *(f"tasks.0.{key}={value!r}" for key, value in given.items())))
+
+    (tmp_path / "a.json").write_text('{"type": "object",\n "properties": {"a": {}}}\n')
+    text = '{"type":"object","properties":{"a":{}}}'
+    plain, typed = asked(), asked(schema=text)
+    assert asked(schema=f"{tmp_path}/a.json") == typed
+    other = asked(schema=text.replace('"a"', '"b"'))
+    for changed, names in [(asked(question="Why?"), {"question"}), (typed, {"schema"}), (other, {"schema"})]:
+        assert {name for name in plain if plain[name] != changed[name]} == names
+    assert other != typed
+    config = load(tmp_path, MINIMAL, "tasks.0.kind=ask", "tasks.0.question_from=q")
+    assert fingerprint(config)["question_from"] == "q"
+
+
+def test_an_output_keeps_the_schemas_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"properties": {"a": {}}}\n')
+    config = load(tmp_path, MINIMAL, "tasks.0.kind=ask", "tasks.0.question=What?", f"tasks.0.schema={path}")
+    record = record_of(config)
+    path.unlink()
+    kept = Config.model_validate(record["config"])
+    assert kept.tasks[0].schema_text() == '{"properties": {"a": {}}}'
+    assert kept.fingerprint(kept.tasks[0]) == record["fingerprints"]["ask"]

@@ -13,7 +13,7 @@ from pipeline.config import Config, Provider
 from pipeline.config_file import load_config, read_key
 from pipeline.core.errors import ConfigError
 
-KINDS = ("caption", "ocr", "moderate")
+KINDS = ("caption", "ocr", "moderate", "ask")
 DIALECTS = ("openai", "vllm", "embedded")
 
 MINIMAL = """
@@ -103,7 +103,7 @@ def test_mistakes_found_elsewhere_are_listed_too(tmp_path: Path) -> None:
 
 def test_a_far_off_name_shows_what_there_is(tmp_path: Path) -> None:
     assert problems(tmp_path, MINIMAL.replace('"caption"', '"xyz"')) == [
-        "tasks.0.kind: there is no task 'xyz'; known are caption, ocr, moderate"
+        "tasks.0.kind: there is no task 'xyz'; known are caption, ocr, moderate, ask"
     ]
 
 

@@ -9,7 +9,8 @@ import pytest
 from pipeline import opening
 from pipeline.checks import read_config
 from pipeline.core.errors import ConfigError
-from pipeline.core.types import Envelope, Facts, Failure, Move, Problem, RowId
+from pipeline.core.outcomes import Envelope, Failure, Move, Problem
+from pipeline.core.types import Facts, RowId
 from pipeline.ledger.output import Output
 from pipeline.manifests.listing import Listing
 from pipeline.storage.http import AiohttpTransport

@@ -127,7 +127,8 @@ class CallError(ItemError):
     """One attempt failed. `retry_after` is what the server asked for, in seconds.
 
     `reached` is False when no connection came about, so that nothing can have been billed; `of_address` is True when
-    the server may have failed to fetch a picture from its address.
+    the server may have failed to fetch a picture from its address, `starting` when it is there and will answer once it
+    has its model: such an attempt is none.
     """
 
     def __init__(
@@ -139,8 +140,10 @@ class CallError(ItemError):
         retry_after: float | None = None,
         reached: bool = True,
         of_address: bool = False,
+        starting: bool = False,
     ) -> None:
         super().__init__(kind, message, status)
         self.retry_after = retry_after
         self.reached = reached
         self.of_address = of_address
+        self.starting = starting

@@ -10,16 +10,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pipeline.core.errors import LedgerError
+from pipeline.core.outcomes import Frame, Life, Outcome
 from pipeline.core.pictures import Download, ImageContract, LinkedImage, PreparedImage
 from pipeline.core.types import (
     Answer,
     Completion,
     FixedPrompt,
-    Frame,
-    Life,
     ManifestRow,
-    Outcome,
     Prompt,
+    Repair,
     Reply,
     RowId,
     Shard,
@@ -106,23 +105,30 @@ class Task(Protocol):
 class Provider(Protocol):
     """One server."""
 
-    def render(self, prompt: Prompt, repair: int = 0) -> bytes:
+    def render(self, prompt: Prompt, repair: Repair | None = None) -> bytes:
         """The request body; the same bytes for the same arguments.
 
-        `repair` counts unusable answers so far: a cut answer is asked again with more room.
-        Raises ItemError when the server's stated limits would be broken.
+        `repair` tells why the last answer could not be used: what is asked then, and with how much room, follows from
+        it. Raises ItemError when the server's stated limits would be broken.
         """
         ...
 
-    async def send(self, body: bytes) -> Reply:
-        """One attempt. Raises CallError when no whole answer came."""
+    async def send(self, body: bytes, route: str | None = None) -> Reply:
+        """One attempt. Requests of one `route` are to meet the same cache.
+
+        Raises CallError when no whole answer came.
+        """
+        ...
+
+    def notes(self, reply: Reply) -> Mapping[str, str]:
+        """The headers that `read` needs beside the body."""
         ...
 
     def refusal(self, reply: Reply) -> Exception:
         """What a reply other than 2xx means: a CallError for the row, a ServerError for the whole run."""
         ...
 
-    def read(self, body: bytes) -> Completion:
+    def read(self, body: bytes, notes: Mapping[str, str]) -> Completion:
         """The completion in a 2xx body. Quick. Raises CallError when there is none."""
         ...
 
@@ -154,8 +160,8 @@ class Pacer(Protocol):
         """The server said 429: nobody sends for a while."""
         ...
 
-    def unreachable(self) -> None:
-        """The server is down or overloaded: nobody sends for a while, then one tries."""
+    def unreachable(self, retry_after: float | None = None) -> None:
+        """The server is down or overloaded: nobody sends for a while (seconds, if it named any), then one tries."""
         ...
 
 

@@ -9,6 +9,10 @@ DOWN_AFTER = 5
 """When so many different rows have failed and none was answered in between, it is the server's fault, not theirs."""
 REFUSED_AFTER = 10
 """So many rows refused with the same words before any was answered are a configuration."""
+REFUSED_IN_A_ROW = 50
+"""So many later on, with no answer in between: something has changed under the run."""
+STARTING_PATIENCE_S = 3600.0
+"""How long a server may take to get ready: a deployment that was scaled to zero loads its model for many minutes."""
 _DOWN_STATUSES = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 529})
 
 
@@ -34,6 +38,7 @@ class Breaker:
         """Whether any row of this run was answered: until then a refusal may be the configuration's."""
         self._failing: set[RowId] = set()
         self._since: float | None = None
+        self._starting_since: float | None = None
         self._refusal: str | None = None
         self._refusals = 0
 
@@ -41,6 +46,7 @@ class Breaker:
         """The server answered a row: it is there, and it accepts what we send."""
         self.has_answered = True
         self._refusals = 0
+        self._starting_since = None
         self._alive()
 
     def outage(self, row: RowId, error: CallError, now: float) -> bool:
@@ -48,6 +54,9 @@ class Breaker:
 
         `now` is in seconds of any steady clock. Raises ServerError when the outage has outlasted our patience.
         """
+        if error.starting:
+            return self._is_starting(error, now)
+        self._starting_since = None
         if not (error.kind in {"connection", "timeout"} or error.status in _DOWN_STATUSES):
             self._alive()  # it refuses this row or asks for patience: it is there
             return False
@@ -64,15 +73,36 @@ class Breaker:
             )
         return True
 
+    def _is_starting(self, error: CallError, now: float) -> bool:
+        """Always an outage, which costs no attempt. Raises ServerError when it has outlasted our patience."""
+        self._alive()
+        if self._starting_since is None:
+            self._starting_since = now
+        if now - self._starting_since >= STARTING_PATIENCE_S:
+            raise ServerError(
+                f"The server has been getting ready for {(now - self._starting_since) / 60:.0f} minutes: "
+                f"{error.message}. Nothing is lost; when it is ready, run the same command again."
+            )
+        return True
+
     def _alive(self) -> None:
         self._failing.clear()
         self._since = None
 
     def refused(self, error: CallError) -> None:
-        """A row was refused for good. Raises ServerError when every row so far was, with the same words."""
-        if self.has_answered:
+        """A row was refused for good. Raises ServerError when so many were in a row, with the same words.
+
+        Once rows were answered, words about pictures count no more: a folder of broken ones is not the configuration.
+        """
+        if self.has_answered and error.kind != "bad_request":
             return
         self._refusals = self._refusals + 1 if error.message == self._refusal else 1
         self._refusal = error.message
-        if self._refusals >= REFUSED_AFTER:
+        if self.has_answered and self._refusals >= REFUSED_IN_A_ROW:
+            raise ServerError(
+                f"The server refused {self._refusals} rows in a row in the same words: {error.message}. This looks "
+                "like the configuration, not the pictures; the run stops here. When it is mended, ask them again with "
+                "vlm-batch rerun OUT --kind bad_request."
+            )
+        if not self.has_answered and self._refusals >= REFUSED_AFTER:
             raise every_row_refused(self._refusals, error.message)

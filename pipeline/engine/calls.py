@@ -8,26 +8,28 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 import structlog
 
 from pipeline.core.errors import CallError, ItemError, ServerError
+from pipeline.core.outcomes import Life, Outcome
 from pipeline.core.ports import Pacer, Provider
-from pipeline.core.types import Facts, Life, Outcome, RowId
-from pipeline.engine.breaker import Breaker, every_row_refused
+from pipeline.core.types import Repair, RowId
+from pipeline.engine.breaker import Breaker
 from pipeline.engine.events import Events
+from pipeline.engine.purse import Purse
 from pipeline.engine.questions import Question
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
+from pipeline.engine.warming import Warming
+from pipeline.engine.withheld import Tried, Withheld
 
 log = structlog.get_logger()
 _HOSTS_OWN = frozenset({403, 404})
 """Statuses of a picture's host that a server may pass on as its own; whether they are shows once it has the picture."""
-MOST_WITHHELD = 50
-"""Refusals kept back at most, all of them small: enough to see whether the words repeat."""
 
 
 @dataclass(slots=True)
@@ -37,26 +39,6 @@ class _Attempts:
     sent: int
     failed: int = 0
     first_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """One request made: where the question stands, and why it is not answered (with an error's body)."""
-
-    life: Life
-    error: CallError | None = None
-    body: bytes = b""
-
-
-class _Withheld(NamedTuple):
-    """A refusal kept back, in the order in which `Events.ended` takes it."""
-
-    row: RowId
-    facts: Facts
-    error: ItemError
-    life: Life
-    attempts: int
-    body: bytes
 
 
 class Calls:
@@ -69,7 +51,9 @@ class Calls:
         pacer: Pacer,
         events: Events,
         shelve: Callable[[RowId, Life], None],
-        inline: Callable[[Question, int], Awaitable[Question]],
+        inline: Callable[[Question, Repair | None], Awaitable[Question]],
+        warming: Warming,
+        purse: Purse,
         policy: RetryPolicy,
         repairs: int,
         stop: Stop,
@@ -81,13 +65,16 @@ class Calls:
         self._events = events
         self._shelve = shelve
         self._inline = inline
+        self._warming = warming
+        self._purse = purse
         self._policy = policy
         self._repairs = repairs
         self._breaker = Breaker(patience_s=policy.total_seconds)
         self._stop = stop
         self._stats = stats
         self._random = random_source
-        self._withheld: list[_Withheld] = []
+        self._withheld = Withheld(self._breaker, events, stop)
+        self.released = self._withheld.released
 
     async def call(self, question: Question, life: Life) -> Outcome | None:
         """The outcome, already journaled; None when a drain came first or a refusal is kept back (see `released`).
@@ -103,14 +90,14 @@ class Calls:
     async def _ask(self, question: Question, life: Life) -> tuple[Outcome | None, Life]:
         """The outcome, and where the question stands without one."""
         attempts = _Attempts(sent=life.spent.attempts, failed=life.failed)
-        repairs = 0
+        repair: Repair | None = None
         if not await self._pause(self._sleep_until, life.next_try_at or 0.0):
             return None, life
         while True:
-            if life.spent.answers != repairs:
-                repairs = life.spent.answers
+            if life.spent.answers != (repair.number if repair else 0):
+                repair = repair_after(life)
                 self._stats.repairs += 1
-                question = question.again(self._provider.render(question.prompt, repairs))
+                question = question.again(self._provider.render(question.prompt, repair))
             sent = attempts.sent
             attempt = await self._attempt(question, attempts, life)
             if attempt is None:
@@ -119,7 +106,7 @@ class Calls:
             life = tried.life
             if tried.error is not None:
                 if again_s is None:
-                    if self._withhold(question, tried, attempts):
+                    if self._withheld.take(question.row, question.facts, tried, attempts.sent):
                         return None, life
                     return self._give_up(question, tried, attempts.sent), life
                 if attempts.sent > sent:
@@ -127,7 +114,7 @@ class Calls:
                         question.row, question.facts, tried.error, life, attempts.sent, attempts.failed, again_s
                     )
                 try:
-                    again = await self._again(question, tried.error, again_s, repairs)
+                    again = await self._again(question, tried.error, again_s, repair)
                 except ItemError as error:
                     return self._events.ended(question.row, question.facts, error, life, attempts.sent), life
                 if again is None:
@@ -136,9 +123,12 @@ class Calls:
             elif life.outcome is not None:
                 return life.outcome, life
 
-    async def _attempt(self, question: Question, attempts: _Attempts, life: Life) -> tuple[_Tried, float | None] | None:
+    async def _attempt(self, question: Question, attempts: _Attempts, life: Life) -> tuple[Tried, float | None] | None:
         """One request, and the seconds until the next (None: there is none). None when the run stops first."""
-        if not await self._pause(self._pacer.acquire, question.row):
+        if not (
+            await self._pause(self._warming.wait, question) and await self._pause(self._pacer.acquire, question.row)
+        ):
+            self._warming.over(question, answered=False)
             return None
         try:
             tried = await self._try(question, attempts, life)
@@ -148,44 +138,20 @@ class Calls:
             self._stop.fail(error)
             return None
         finally:
+            self._warming.over(question, answered=False)
             self._pacer.release(question.row)
 
-    async def _again(self, question: Question, error: CallError, wait_s: float, repairs: int) -> Question | None:
+    async def _again(
+        self, question: Question, error: CallError, wait_s: float, repair: Repair | None
+    ) -> Question | None:
         """The question as it is asked next, once that may be; None when a drain came first. Raises ItemError."""
         if not _is_unfetched(question, error):
             return question if await self._pause(anyio.sleep, wait_s) else None
         with self._stop.waiting() as waiting:
-            question = await self._inline(question, repairs)
+            question = await self._inline(question, repair)
         return None if waiting.cancelled_caught else question
 
-    def _withhold(self, question: Question, tried: _Tried, attempts: _Attempts) -> bool:
-        """Keep a refusal back while no row was answered yet: should the run stop, its rows stay to do.
-
-        Without its picture, and only so many: words that differ from row to row are about the rows.
-        """
-        error = tried.error
-        if error is None or error.meaning.error_class != "row":
-            return False
-        if self._breaker.has_answered or len(self._withheld) >= MOST_WITHHELD:
-            return False
-        self._withheld.append(_Withheld(question.row, question.facts, error, tried.life, attempts.sent, tried.body))
-        return True
-
-    def released(self, *, proven: bool) -> list[Outcome]:
-        """The refusals kept back, journaled now: calling is over and nothing stopped the run, so they are the rows'.
-
-        Unless they are all there is: several bad requests in the same words, none answered, and the output not
-        `proven` by an earlier answer. Then the configuration is to blame; the run stops, its rows stay to do.
-        """
-        withheld, self._withheld = self._withheld, []
-        words = {refused.error.message for refused in withheld}
-        unclear = all(refused.error.kind == "bad_request" for refused in withheld)
-        if not (proven or self._breaker.has_answered) and len(withheld) > 1 and len(words) == 1 and unclear:
-            self._stop.fail(every_row_refused(len(withheld), words.pop()))
-            return []
-        return [self._events.ended(*refused) for refused in withheld]
-
-    def _give_up(self, question: Question, tried: _Tried, attempts: int) -> Outcome:
+    def _give_up(self, question: Question, tried: Tried, attempts: int) -> Outcome:
         if tried.error is None:
             raise AssertionError("only a failed attempt ends a question without an answer")
         return self._events.ended(question.row, question.facts, tried.error, tried.life, attempts, tried.body)
@@ -201,17 +167,17 @@ class Calls:
             await wait(argument)
         return not waiting.cancelled_caught
 
-    async def _try(self, question: Question, attempts: _Attempts, life: Life) -> _Tried:
+    async def _try(self, question: Question, attempts: _Attempts, life: Life) -> Tried:
         started = anyio.current_time()
         if attempts.first_at is None:
             attempts.first_at = started
         self._stats.requests += 1
         self._stats.in_flight += 1
         try:
-            reply = await self._provider.send(question.body)
+            reply = await self._provider.send(question.body, question.route)
         except CallError as error:
             self._stats.in_vain += error.reached
-            return _Tried(life, error)
+            return Tried(life, error)
         except anyio.get_cancelled_exc_class():
             self._stats.in_vain += 1
             raise
@@ -222,21 +188,30 @@ class Calls:
             if isinstance(refusal, ServerError) and question.linked is not None and reply.status in _HOSTS_OWN:
                 refusal = CallError("image_rejected", str(refusal), reply.status, of_address=True)
             if isinstance(refusal, CallError):
-                return _Tried(life, refusal, reply.body)
+                return Tried(life, refusal, reply.body)
             raise refusal
         attempts.sent += 1
         latency_ms = round((anyio.current_time() - started) * 1000)
         request_id = self._provider.request_id(reply)
         settled = self._events.answered(
-            question.row, question.facts, reply, life, attempts.sent, latency_ms, request_id
+            question.row,
+            question.facts,
+            reply,
+            life,
+            attempts.sent,
+            latency_ms,
+            request_id,
+            self._provider.notes(reply),
         )
         self._pacer.answered()
+        self._purse.pay(life.spent, settled.spent)
         if settled.outcome is None and settled.unusable is not None and settled.spent.answers == life.spent.answers:
             attempts.sent -= 1  # counted again with the failed attempt
             problem = settled.unusable.problem
-            return _Tried(settled, CallError(problem.kind, problem.message, problem.http_status))
+            return Tried(settled, CallError(problem.kind, problem.message, problem.http_status))
         self._breaker.answered()
-        return _Tried(settled)
+        self._warming.over(question, answered=True)
+        return Tried(settled)
 
     def _judge(self, question: Question, error: CallError, attempts: _Attempts) -> float | None:
         """Seconds until the next attempt, None when there is none. Raises ServerError.
@@ -251,7 +226,7 @@ class Calls:
         now = anyio.current_time()
         age_s = now - (attempts.first_at if attempts.first_at is not None else now)
         if self._breaker.outage(question.row, error, now):
-            self._pacer.unreachable()
+            self._pacer.unreachable(error.retry_after)
             return 0.0
         if error.meaning.error_class == "quota":
             self._stats.refused_by_quota += 1
@@ -272,6 +247,19 @@ class Calls:
         wait_s = backoff(attempts.failed, error.retry_after, self._random)
         log.debug("call.retry_scheduled", kind=error.kind, status=error.status, failed=attempts.failed, wait_s=wait_s)
         return wait_s
+
+
+def repair_after(life: Life) -> Repair | None:
+    """How a question is asked after the answers so far; None when it is asked for the first time.
+
+    Of a row that was moved to another shard only their number is known: it is asked anew, with more room.
+    """
+    if not life.spent.answers:
+        return None
+    unusable = life.unusable
+    if unusable is None:
+        return Repair("cut", "", life.spent.answers)
+    return Repair(unusable.problem.kind, unusable.envelope.raw_text or "", life.spent.answers)
 
 
 def _is_unfetched(question: Question, error: CallError) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import structlog
 
 from pipeline.core.errors import CallError, ItemError
-from pipeline.core.types import Facts, Frame, Life, Outcome, Problem, Reply, RowId
+from pipeline.core.outcomes import Frame, Life, Outcome, Problem
+from pipeline.core.types import Facts, Reply, RowId
 from pipeline.engine.settle import Settler
 
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ class Events:
         attempts: int,
         latency_ms: int,
         request_id: str | None,
+        notes: Mapping[str, str],
     ) -> Life:
         """An answer was received whole: where its question stands now."""
         frame = replace(
@@ -42,6 +44,7 @@ class Events:
             latency_ms=latency_ms,
             request_id=request_id,
             body=reply.body,
+            notes=notes,
         )
         self._journal(frame)
         return self._settler.settle(frame, life)

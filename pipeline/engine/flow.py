@@ -21,18 +21,22 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from anyio.to_thread import run_sync
 
 from pipeline.core.errors import ManifestError, RunError
-from pipeline.core.types import Frame, ManifestRow, Outcome
+from pipeline.core.outcomes import Frame, Outcome
+from pipeline.core.types import ManifestRow
 from pipeline.engine.calls import Calls
+from pipeline.engine.chains import Chain, Lanes, chains
 from pipeline.engine.events import Events
 from pipeline.engine.followers import Follower, Followers
 from pipeline.engine.inlining import Inlining
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pictures, Send, Wanted, small_chunks
-from pipeline.engine.questions import Question, Questions, Shared
+from pipeline.engine.purse import Purse
+from pipeline.engine.questions import Question, Questions, Shared, Unasked
 from pipeline.engine.retry import RetryPolicy
 from pipeline.engine.settle import Settler
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
+from pipeline.engine.warming import Warming
 
 SCAN_CHUNK = 256
 SCAN_BYTES = 4 * 2**20
@@ -60,6 +64,13 @@ class Settings:
     proven: bool = False
     """Whether the output already holds an answer, got with this configuration."""
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    warm: bool = False
+    """Whether the server has a cache that a first request fills for the others."""
+    routes: int = 1
+    """Into how many shares a task's requests go, each to meet one cache."""
+    max_cost_usd: float | None = None
+    spent_usd: float = 0.0
+    """What may be spent over the output's life, and what was spent by earlier runs."""
 
 
 class Flow:
@@ -81,9 +92,10 @@ class Flow:
         self._stats = stats
         self._threads = anyio.CapacityLimiter(settings.threads)
         self._crowded = anyio.Event()
+        self._lanes = Lanes(settings.concurrency)
         self._followers = Followers()
         self._pictures = Pictures(parts, settings.send, self._threads)
-        self._questions = Questions(parts, self._followers, settings.keep)
+        self._questions = Questions(parts, self._followers, settings.keep, settings.routes)
         self._inlining = Inlining(parts, self._pictures, self._questions, stop, self._threads)
         settler = Settler(parts.tasks, parts.provider, settings.repairs, settings.policy.lifetime_attempts)
         self._events = Events(self._journal, settler, settings.run_id, wall_clock)
@@ -93,6 +105,8 @@ class Flow:
             events=self._events,
             shelve=parts.ledger.shelve,
             inline=self._inlining.inline,
+            warming=Warming(wanted=settings.warm),
+            purse=Purse(settings.max_cost_usd, settings.spent_usd, stop),
             policy=settings.policy,
             repairs=settings.repairs,
             stop=stop,
@@ -112,7 +126,7 @@ class Flow:
             async with finished_in:
                 with self._stop.calling():
                     async with anyio.create_task_group() as calling:
-                        questions_in, questions_out = anyio.create_memory_object_stream[Question](
+                        questions_in, questions_out = anyio.create_memory_object_stream[Chain](
                             self._settings.concurrency
                         )
                         async with questions_in:
@@ -129,7 +143,7 @@ class Flow:
             raise self._stop.error
 
     async def _take_in(
-        self, questions: MemoryObjectSendStream[Question], finished: MemoryObjectSendStream[Outcome]
+        self, questions: MemoryObjectSendStream[Chain], finished: MemoryObjectSendStream[Outcome]
     ) -> None:
         # What comes from the web waits for others; what lies here must not wait behind it.
         threads, downloads = self._settings.threads, self._settings.downloads
@@ -165,7 +179,7 @@ class Flow:
     async def _prepare(
         self,
         chunks: MemoryObjectReceiveStream[list[Wanted]],
-        questions: MemoryObjectSendStream[Question],
+        questions: MemoryObjectSendStream[Chain],
         finished: MemoryObjectSendStream[Outcome],
     ) -> None:
         async with chunks, questions, finished:
@@ -181,31 +195,36 @@ class Flow:
                     self._stop.fail(error)
                     return
                 del fetched  # the sources are free before anybody waits for a worker
-                hold.resize(sum(item.lease.weight for item in made if isinstance(item, Question)))
+                asked = [item for item in made if isinstance(item, Question)]
+                hold.resize(sum(question.lease.weight for question in asked))
                 for item in made:
-                    if isinstance(item, Question):
-                        await questions.send(item)
-                        continue
-                    life = self._parts.ledger.life(item.row)
-                    if isinstance(item, Shared):
-                        self._stats.shared += 1
-                        outcome = self._events.shared(item.row, item.facts, item.leader, life)
-                    else:
-                        outcome = self._events.ended(item.row, item.facts, item.error, life, life.spent.attempts)
-                    await _hand_over(outcome, finished)
+                    if not isinstance(item, Question):
+                        await _hand_over(self._ended(item), finished)
+                for chain in chains(asked):
+                    await questions.send(chain)
+
+    def _ended(self, item: Unasked | Shared) -> Outcome:
+        """The outcome of what needs no asking."""
+        life = self._parts.ledger.life(item.row)
+        if isinstance(item, Shared):
+            self._stats.shared += 1
+            return self._events.shared(item.row, item.facts, item.leader, life)
+        return self._events.ended(item.row, item.facts, item.error, life, life.spent.attempts)
 
     async def _ask(
-        self, questions: MemoryObjectReceiveStream[Question], finished: MemoryObjectSendStream[Outcome]
+        self, questions: MemoryObjectReceiveStream[Chain], finished: MemoryObjectSendStream[Outcome]
     ) -> None:
         async with questions, finished:
-            async for question in questions:
-                try:
-                    outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
-                finally:
-                    question.lease.end()
-                    self._inlining.end(question.row)
-                if outcome is not None:
-                    await _hand_over(outcome, finished)
+            async for chain in questions:
+                async with self._lanes.of(chain):
+                    for question in chain:
+                        try:
+                            outcome = await self._calls.call(question, self._parts.ledger.life(question.row))
+                        finally:
+                            question.lease.end()
+                            self._inlining.end(question.row)
+                        if outcome is not None:
+                            await _hand_over(outcome, finished)
 
     async def _record(self, finished: MemoryObjectReceiveStream[Outcome]) -> None:
         """The second shield: what was handed over is committed, whatever happens to the calls."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from pipeline.core.types import Facts, Outcome, RowId
+from pipeline.core.outcomes import Outcome
+from pipeline.core.types import Facts, RowId
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from pipeline.core.errors import RunError
-from pipeline.core.types import RowId
+from pipeline.core.types import Repair, RowId
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Pictures
 from pipeline.engine.questions import Question, Questions, weight
@@ -33,12 +33,12 @@ class Inlining:
         self._places = anyio.CapacityLimiter(AT_ONCE)
         self._rows: set[RowId] = set()
 
-    async def inline(self, question: Question, repairs: int) -> Question:
+    async def inline(self, question: Question, repair: Repair | None) -> Question:
         """The question with its picture in the body. To be called in a wait that a drain ends. Raises ItemError."""
         if question.linked is None:
             raise AssertionError("its picture is in the body already")
         if question.facts.image_sha256 is not None:  # fetched before, and prepared
-            return question.again(self._parts.provider.render(question.prompt, repairs))
+            return question.again(self._parts.provider.render(question.prompt, repair))
 
         async def reserve(size: int) -> None:
             question.lease.change(size)
@@ -48,7 +48,7 @@ class Inlining:
         try:
             fetched = await self._pictures.download(question.linked, (question.row.task,), reserve)
             question.lease.change(len(fetched.source) + fetched.weight)
-            made = await run_sync(self._questions.inlined, question, fetched, repairs, limiter=self._threads)
+            made = await run_sync(self._questions.inlined, question, fetched, repair, limiter=self._threads)
         except RunError as error:
             self._stop.fail(error)
             await anyio.sleep_forever()  # until the drain that has begun ends this wait

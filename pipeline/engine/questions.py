@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import ItemError
+from pipeline.core.outcomes import Outcome
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
 from pipeline.core.ports import Hold, Task
-from pipeline.core.types import Facts, ManifestRow, Outcome, Prompt, RowId
+from pipeline.core.types import Facts, ManifestRow, Prompt, Repair, RowId
 from pipeline.engine.followers import Followers
 from pipeline.engine.parts import Parts
 from pipeline.engine.pictures import Fetched
@@ -39,7 +40,8 @@ class Lease:
 class Question:
     """One task asked of one prepared picture.
 
-    `linked` is the row whose picture the body names by its address, in case the server cannot fetch it.
+    `linked` is the row whose picture the body names by its address, in case the server cannot fetch it. Questions of
+    one `route` are to meet the same cache.
     """
 
     row: RowId
@@ -48,6 +50,7 @@ class Question:
     body: bytes
     lease: Lease
     linked: ManifestRow | None = None
+    route: str | None = None
 
     def again(self, body: bytes) -> Question:
         """The same question in other words; what is rendered of its pictures themselves names no address."""
@@ -74,12 +77,13 @@ class Shared:
 
 
 class Questions:
-    """Makes the questions of a row. `keep` names the columns that go into the output."""
+    """Makes the questions of a row. `keep` names the columns that go into the output, `routes` see `route_of`."""
 
-    def __init__(self, parts: Parts, followers: Followers, keep: tuple[str, ...]) -> None:
+    def __init__(self, parts: Parts, followers: Followers, keep: tuple[str, ...], routes: int) -> None:
         self._parts = parts
         self._followers = followers
         self._keep = keep
+        self._routes = routes
 
     def make(self, chunk: Sequence[Fetched], hold: Hold) -> list[Question | Unasked | Shared]:
         """What is to be done about these rows; nothing where an equal question is being asked already.
@@ -88,14 +92,14 @@ class Questions:
         """
         return [made for fetched in chunk for made in self._make(fetched, hold)]
 
-    def inlined(self, question: Question, fetched: Fetched, repairs: int) -> Question:
+    def inlined(self, question: Question, fetched: Fetched, repair: Repair | None) -> Question:
         """The same question with its picture in the body. Blocking; runs in a thread. Raises ItemError."""
         task = self._parts.tasks[question.row.task]
         if fetched.error is not None:
             raise fetched.error
         images = self._parts.preparer.prepare(fetched.source, task.contract)
         prompt = task.prompt(fetched.row.columns, images)
-        body = self._parts.provider.render(prompt, repairs)
+        body = self._parts.provider.render(prompt, repair)
         facts = _with_images(replace(question.facts, image_sha256=fetched.sha256), images)
         return replace(question, facts=facts, prompt=prompt, body=body, linked=None)
 
@@ -139,7 +143,8 @@ class Questions:
             # A signature changes from day to day and is no part of the question.
             shown = self._parts.provider.render(task.prompt(columns, (replace(link, url=link.shown),)))
             facts = replace(facts, request_sha256=hashlib.sha256(shown).hexdigest())
-            return Question(row_id, facts, prompt, body, Lease(hold, len(body)), linked=fetched.row)
+            route = route_of(row_id, facts, prompt, self._routes)
+            return Question(row_id, facts, prompt, body, Lease(hold, len(body)), fetched.row, route)
         if task.contract not in prepared:
             prepared[task.contract] = self._parts.preparer.prepare(fetched.source, task.contract)
         images = prepared[task.contract]
@@ -149,7 +154,18 @@ class Questions:
         linked = None
         if link is not None and [image.data for image in images] == [fetched.source]:
             body, linked = self._parts.provider.render(task.prompt(columns, (link,))), fetched.row
-        return Question(row_id, facts, prompt, body, Lease(hold, weight(body, prompt)), linked)
+        route = route_of(row_id, facts, prompt, self._routes)
+        return Question(row_id, facts, prompt, body, Lease(hold, weight(body, prompt)), linked, route)
+
+
+def route_of(row: RowId, facts: Facts, prompt: Prompt, routes: int) -> str:
+    """The name under which requests are sent to one replica: by the picture, or by one of `routes` shares of a task.
+
+    One name for a whole run would put all of it on one replica.
+    """
+    if prompt.image_first:
+        return (facts.image_sha256 or hashlib.sha256(facts.uri.encode()).hexdigest())[:32]
+    return f"{prompt.fixed.sha256[:24]}-{row.ordinal % routes}"
 
 
 def weight(body: bytes, prompt: Prompt) -> int:

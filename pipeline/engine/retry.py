@@ -26,9 +26,10 @@ class RetryPolicy:
 
 
 def backoff(failed: int, asked_for: float | None, random_source: random.Random) -> float:
-    """Seconds to wait after failure number `failed` (from 1): full jitter up to a doubling bound.
+    """Seconds to wait after failure number `failed` (from 1): up to a doubling bound, and no less than 0.6 of it.
 
-    What the server asked for by Retry-After is a floor.
+    So each wait is longer than the one before, whatever the jitter, until the longest is reached. What the server asked
+    for by Retry-After is a floor.
     """
     bound = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (failed - 1))
-    return max(asked_for or 0.0, random_source.uniform(0, bound))
+    return max(asked_for or 0.0, random_source.uniform(0.6 * bound, bound))

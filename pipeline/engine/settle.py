@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.core.errors import KINDS, REPAIRABLE, CallError, ItemError
+from pipeline.core.outcomes import Envelope, Failure, Frame, Life, Outcome, Problem, Row, Spent
 from pipeline.core.ports import Provider, Task
-from pipeline.core.types import (
-    Completion,
-    Envelope,
-    Failure,
-    Frame,
-    Life,
-    Outcome,
-    Problem,
-    Row,
-    Spent,
-    Usage,
-)
+from pipeline.core.types import Completion, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +43,7 @@ class Settler:
             return Life(life.spent, life.unusable, failure)
         task = self.tasks[frame.row.task]
         try:
-            completion = self.provider.read(frame.body)
+            completion = self.provider.read(frame.body, frame.notes)
         except CallError as error:
             # No completion in it, so no usage to count; its text is kept in case nothing better comes.
             spent = Spent(frame.attempts, life.spent.answers, life.spent.cost_usd)
@@ -61,7 +51,10 @@ class Settler:
             unread = Completion(text, None, None, None, None, Usage())
             problem = Problem(error.kind, error.message, error.status)
             return Life(spent, life.unusable or self._failure(frame, problem, spent, unread), None, life.failed)
-        spent = life.spent.plus(self.provider.cost(frame.facts.model, completion.usage), frame.attempts)
+        cost_usd = completion.cost_usd
+        if cost_usd is None:
+            cost_usd = self.provider.cost(frame.facts.model, completion.usage)
+        spent = life.spent.plus(cost_usd, frame.attempts)
         try:
             answer = task.parse(completion, frame.facts.pages)
         except ItemError as error:

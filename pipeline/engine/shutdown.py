@@ -21,6 +21,8 @@ class Stop:
         self.draining = False
         self.error: RunError | None = None
         """Why the run stops, when it is not a person's wish."""
+        self.budget_reached = False
+        """Whether it stops because what it may cost is spent."""
         self._waits: set[anyio.CancelScope] = set()
         self._calls: set[anyio.CancelScope] = set()
 
@@ -43,6 +45,11 @@ class Stop:
     def fail(self, error: RunError) -> None:
         """Drain because the run cannot go on; the first reason is the one that is told."""
         self.error = self.error or error
+        self.drain()
+
+    def out_of_money(self) -> None:
+        """Drain because what the run may cost is spent."""
+        self.budget_reached = True
         self.drain()
 
     def signalled(self) -> None:

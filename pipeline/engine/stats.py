@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline.core.types import Failure, Outcome
+from pipeline.core.outcomes import Failure, Outcome
 from pipeline.engine.learning import TokenLearner
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pyroaring import BitMap
 
-from pipeline.core.types import Frame
+from pipeline.core.outcomes import Frame
 from pipeline.ledger.findings import Findings
 from pipeline.ledger.frames import Replay, replay
 from pipeline.ledger.journal import SUFFIX, segment_files

@@ -11,7 +11,8 @@ from pathlib import Path
 from pyroaring import BitMap
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Life, Move, Outcome, RowId, Shard, Spent
+from pipeline.core.outcomes import Life, Move, Outcome, Spent
+from pipeline.core.types import RowId, Shard
 from pipeline.ledger import parts
 from pipeline.ledger.output import Output
 from pipeline.ledger.reading import RecentTables, as_written, outcome_of

@@ -17,7 +17,8 @@ from typing import Any
 
 import orjson
 
-from pipeline.core.types import Facts, Frame, Problem, RowId
+from pipeline.core.outcomes import Frame, Problem
+from pipeline.core.types import Facts, RowId
 
 MAGIC = b"VLJ\x01"
 _LENGTHS = struct.Struct("<4sIII")
@@ -44,6 +45,8 @@ def encode(frame: Frame) -> bytes:
         values |= {"ended": frame.ended, "failed": frame.failed, "next_try_at": frame.next_try_at}
     if frame.copy_of is not None:
         values |= {"copy_of": [*frame.copy_of], "dedup_of": frame.dedup_of}
+    if frame.notes:
+        values["notes"] = dict(frame.notes)
     header = orjson.dumps(values)
     body = frame.body if frame.problem is None else frame.body[:ERROR_BODY_BYTES]
     checksum = zlib.crc32(body, zlib.crc32(header))
@@ -107,6 +110,7 @@ def _decode(header: bytes, body: bytes) -> Frame:
         next_try_at=values.get("next_try_at"),
         copy_of=RowId(*copy_of) if copy_of else None,
         dedup_of=values.get("dedup_of"),
+        notes=values.get("notes", {}),
     )
 
 

@@ -19,7 +19,8 @@ import structlog
 from pyroaring import BitMap
 
 from pipeline.core.errors import DiskFullError, LedgerError
-from pipeline.core.types import Frame, RowId
+from pipeline.core.outcomes import Frame
+from pipeline.core.types import RowId
 from pipeline.ledger.frames import Replay, encode, replay
 from pipeline.ledger.segment import Segment, SegmentRecord
 from pipeline.storage.local import make_folder, reason, write_error

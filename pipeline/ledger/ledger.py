@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pyroaring import BitMap
 
 from pipeline.core.errors import DiskFullError, LedgerError
-from pipeline.core.types import Frame, Move, Outcome, Shard
+from pipeline.core.outcomes import Frame, Move, Outcome
+from pipeline.core.types import Shard
 from pipeline.ledger.book import Book
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.output import Output

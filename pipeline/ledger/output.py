@@ -37,6 +37,15 @@ class Output:
         self.runs = self.run / "runs.jsonl"
         self.success = root / "_SUCCESS"
 
+    def planned_in(self, folder: Path) -> Output:
+        """The same output, whose next plan grows in `folder`: what is read is OUT's, and nothing is written there."""
+        other = Output(self.root)
+        other.plan, other.scratch = folder / "plan", folder / "tmp"
+        make_folder(other.plan)
+        for path in sorted(self.plan.iterdir()) if self.plan.is_dir() else []:
+            (other.plan / path.name).symlink_to(path.resolve())
+        return other
+
     def data(self, task: str) -> Path:
         """The folder of a task's parts."""
         return self.root / "data" / task

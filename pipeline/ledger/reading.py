@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.types import Envelope, Facts, Failure, Outcome, Problem, Row, RowId, Usage
+from pipeline.core.outcomes import Envelope, Failure, Outcome, Problem, Row
+from pipeline.core.types import Facts, RowId, Usage
 from pipeline.ledger import parts
 from pipeline.ledger.schema import TaskSchema
 
 _FACTS = [item.name for item in fields(Facts) if item.name not in {"kept", "pages", "image_tokens_expected"}]
-_USAGE = [item.name for item in fields(Usage)]
+_USAGE = [item.name for item in fields(Usage) if item.name != "cache_write_tokens"]  # in the cost, no column
 _ENVELOPE = [item.name for item in fields(Envelope) if item.name not in {"usage", "finished_at"}]
 _AT_ONCE = 500
 """Rows that are Python objects at the same time."""

@@ -10,7 +10,8 @@ from typing import Protocol
 import structlog
 from pyroaring import BitMap
 
-from pipeline.core.types import Failure, Frame, Life, Move, Outcome, RowId
+from pipeline.core.outcomes import Failure, Frame, Life, Move, Outcome
+from pipeline.core.types import RowId
 from pipeline.ledger.book import Book
 from pipeline.ledger.frames import Replay
 from pipeline.ledger.journal import read_frames

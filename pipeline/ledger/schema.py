@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.core.errors import KINDS
-from pipeline.core.types import Column, Failure, Outcome, Row
+from pipeline.core.outcomes import Failure, Outcome, Row
+from pipeline.core.types import Column
 from pipeline.ledger.features import metadata_of
 
 _TYPES: Mapping[str, Any] = {

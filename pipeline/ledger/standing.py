@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyroaring import BitMap
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Failure, Life, Outcome, Row, Spent
+from pipeline.core.outcomes import Failure, Life, Outcome, Row, Spent
 from pipeline.ledger import parts
 from pipeline.ledger.schema import TaskSchema, data_table, failure_table
 

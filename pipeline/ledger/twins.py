@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Failure, Outcome, Row, RowId
+from pipeline.core.outcomes import Failure, Outcome, Row
+from pipeline.core.types import RowId
 from pipeline.ledger import parts
 from pipeline.ledger.book import Book
 from pipeline.ledger.index import DamagedIndexError, Entry, QuestionIndex, digested

@@ -15,7 +15,8 @@ from typing import Protocol
 from pyroaring import BitMap
 
 from pipeline.core.errors import ManifestError
-from pipeline.core.types import Frame, Shard
+from pipeline.core.outcomes import Frame
+from pipeline.core.types import Shard
 from pipeline.ledger.audit_files import FileAudit, Held
 from pipeline.ledger.audit_journal import Journaled, audit_journal
 from pipeline.ledger.audit_keys import KeyAudit, Said

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from pyroaring import BitMap
 
-from pipeline.core.types import Spent
+from pipeline.core.outcomes import Spent
 from pipeline.manifests.plan import Plan
 from pipeline.manifests.unit import Unit
 from pipeline.storage.buckets import Buckets, digest_of

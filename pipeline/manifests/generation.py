@@ -11,7 +11,8 @@ import orjson
 import pyarrow as pa
 
 from pipeline.core.errors import ManifestError
-from pipeline.core.types import Column, Move
+from pipeline.core.outcomes import Move
+from pipeline.core.types import Column
 from pipeline.manifests.comparison import Unsettled
 from pipeline.manifests.plan import Plan
 from pipeline.manifests.unit import PlannedRow

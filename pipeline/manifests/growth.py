@@ -102,8 +102,8 @@ def _grown(
         examples = ", ".join(_located(changed, list(comparison.duplicates[:3])))
         raise ManifestError(
             f"The manifest names keys more than once ({len(comparison.duplicates)} times too often), for example "
-            f"{examples}. Set manifest.key to a column that is unique, or manifest.on_duplicate_key to 'number' (later "
-            "rows become key#2, key#3) or 'first' (they are left out)."
+            f"{examples}. Set manifest.key to a column that is unique (rows may then share a picture), or "
+            "manifest.on_duplicate_key to 'number' (later rows become key#2, key#3) or 'first' (they are left out)."
         )
     if not stale and not comparison.due:
         plan.unplaced = comparison.unplaced

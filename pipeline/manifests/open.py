@@ -96,7 +96,8 @@ def _found(paths: Sequence[str], kind: Kind | None, asked: Asked, avoid: Path) -
             if any(asked):
                 raise ManifestError(
                     f"manifest.path: {name} is a folder of pictures, which has no columns; manifest.image, "
-                    "manifest.key, manifest.keep and tasks.context need a listing, Parquet files or tars."
+                    "manifest.key, manifest.keep, tasks.context and tasks.question_from need a listing, Parquet files "
+                    "or tars."
                     f"{_with_columns(name)}"
                 )
     return found

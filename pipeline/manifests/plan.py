@@ -22,7 +22,8 @@ import orjson
 import pyarrow as pa
 
 from pipeline.core.errors import ManifestError
-from pipeline.core.types import Column, ManifestRow, Move, Shard
+from pipeline.core.outcomes import Move
+from pipeline.core.types import Column, ManifestRow, Shard
 from pipeline.manifests.duplicates import read_named
 from pipeline.manifests.unit import Placed, Unit
 from pipeline.storage.local import make_folder, sync_folder, write_error

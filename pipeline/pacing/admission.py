@@ -52,6 +52,6 @@ class Admission:
         """The server said 429: nobody sends for `retry_after` seconds, or for a growing wait."""
         self._gate.refused(retry_after)
 
-    def unreachable(self) -> None:
-        """The server is down or overloaded: nobody sends for a growing wait, then one tries."""
-        self._gate.unreachable()
+    def unreachable(self, retry_after: float | None = None) -> None:
+        """The server is down or overloaded: nobody sends for a growing wait or `retry_after` seconds, then one."""
+        self._gate.unreachable(retry_after)

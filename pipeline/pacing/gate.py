@@ -79,11 +79,11 @@ class Gate:
             retry_after = max(retry_after or 0.0, self._quota_wait)
         self._close(self._quota_wait if retry_after is None else retry_after)
 
-    def unreachable(self) -> None:
-        """No connection, or overload: closed for a wait that doubles as long as canaries fail."""
+    def unreachable(self, retry_after: float | None = None) -> None:
+        """No connection, or overload: closed for a wait that doubles as long as canaries fail, or longer if asked."""
         if self._trying:
             self._outage_wait = min(2 * self._outage_wait, OUTAGE_WAIT_S[1])
-        self._close(self._outage_wait)
+        self._close(max(retry_after or 0.0, self._outage_wait))
 
     def _close(self, seconds: float) -> None:
         # Several requests of one moment are refused together: the longest wait counts, and nothing doubles.

@@ -3,20 +3,24 @@
     ServerError            every request would fail so: the run stops, and the sentence says what to do
     CallError row kinds    content_filter, context_too_long, image_rejected, bad_request: this row fails, others go on
     CallError, retryable   timeout (408), http_429, http_5xx (also 409, 425): asked again later
+    CallError, starting    a server that is there and has not loaded its model yet: waited for
 
 Messages decide only where servers leave nothing else. Bodies: docstring of complaint.py. Statuses and wordings:
 observed on vLLM 0.32, llama.cpp (2026-10), LiteLLM 1.106, transformers serve 5.19 and llmock 0.2.2 (2026-11-22), read
-in the sources of SGLang 0.5.23, and from Fireworks' and OpenAI's error pages of that date.
+in the sources of vLLM 0.33, SGLang 0.5.23 and LiteLLM 1.109, and from Fireworks' and OpenAI's error pages of that date.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+import orjson
 
 from pipeline.core.errors import CallError, ServerError
 from pipeline.core.types import Reply
-from pipeline.providers.complaint import Complaint, complaint, fit
+from pipeline.providers.complaint import Complaint, complaint, fit, without_signatures
 from pipeline.storage.retry_after import retry_after
 
 KEY: Final = "Check the API key (provider.api_key_env) and that it belongs to this server."
@@ -61,7 +65,7 @@ NO_VISION: Final = _words(
 MESSAGE_STOPS: Final = (
     (_words(r"AuthenticationError|authentication error|(?:invalid|incorrect) api key|no connected db"), KEY),
     (_words(r"invalid model name|server is pinned to"), MODEL),
-    (_words(r"extra inputs are not permitted"), FIELD),
+    (_words(r"extra inputs are not permitted|UnsupportedParamsError"), FIELD),
     (_words(r"stream ?= ?true"), STREAM),
     (_words(r"json schema (?:error|not supported|contains features)|(?:invalid|unsupported)(?: json)? schema"), SCHEMA),
     (_words(r"BudgetExceededError|budget has been exceeded"), MONEY),
@@ -85,11 +89,38 @@ IMAGE_CODES: Final = frozenset({"invalid_image_format", "invalid_image_url", "in
 IMAGE: Final = _words(r"images?|ImageFetchError|base64|incorrect padding|error while loading data")
 ADDRESS: Final = _words(
     r"(?:image|media|picture)[_ ]?urls?|download(?:ing|ed)?|fetch(?:ing|ed)?|cannot connect to host|name or service"
-    r"|upstream status code|ImageFetchError"
+    r"|upstream status code|ImageFetchError|error while loading data|connection timeout to host|timeout on reading data"
 )
 """Words about a picture that the server was to fetch itself: vLLM 0.33 and llama.cpp say them under a status of 500."""
+LOADING: Final = _words(r"error while loading data")
+PASSING: Final = _words(
+    r"time(?:d[ -]?)?out|connection(?: ?error)?|connect|name resolution|max retries exceeded|5\d\d (?:server )?error"
+    r"|remote end closed|temporarily unavailable|too many requests|429 client error"
+)
+"""Causes that may be gone soon: SGLang 0.5.23 tells every picture that it could not load as a bad request."""
+STARTING_CODES: Final = frozenset({"deployment_scaling_up"})
+STARTING: Final = _words(
+    r"loading model|model is (?:still )?(?:being )?load(?:ed|ing)|(?:engine|server|deployment|model) is (?:still )?"
+    r"(?:starting|scaling|warming)(?: up)?"
+)
+BY_CODE: Final = ((CONTEXT_CODES, "context_too_long"), (IMAGE_CODES, "image_rejected"), (RATE_CODES, "http_429"))
 BROKEN_ANSWER: Final = _words(r"model produced output that does not match the expected")
 BROKEN_IMAGE: Final = _words(r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated")
+
+
+LITELLM: Final = {
+    "AuthenticationError": 401,
+    "PermissionDeniedError": 403,
+    "NotFoundError": 404,
+    "Timeout": 408,
+    "RateLimitError": 429,
+    "InternalServerError": 500,
+    "APIConnectionError": 500,
+    "BadGatewayError": 502,
+    "ServiceUnavailableError": 503,
+}
+"""What LiteLLM's exceptions mean, whatever status they come with (litellm/exceptions.py of 1.109.1, 2026-11-22)."""
+_EXCEPTION = re.compile(r"\s*(?:litellm\.)?([A-Z]\w+): ")
 
 
 class Asked(NamedTuple):
@@ -104,7 +135,7 @@ def refusal(reply: Reply, asked: Asked) -> CallError | ServerError:
     """What a reply of a status other than 2xx means."""
     said = complaint(reply.body)
     text = fit(said.message, asked.secret) or "no message"
-    status = reply.status
+    status = _meant(reply.status, said)
     advice = None if _filtered(status, said) else _stop(status, said)
     if advice:
         models = ", ".join(asked.models)
@@ -112,15 +143,36 @@ def refusal(reply: Reply, asked: Asked) -> CallError | ServerError:
         target = (
             fit(f" It redirects to {reply.headers['location']}.", asked.secret) if "location" in reply.headers else ""
         )
-        return ServerError(f"{where} answered {status}: {text}.{target} {advice}")
+        return ServerError(f"{where} answered {reply.status}: {text}.{target} {advice}")
     kind = _kind(status, said)
     return CallError(
         kind,
-        f"the server answered {status}: {text}",
-        status,
+        f"the server answered {reply.status}: {text}",
+        reply.status,
         retry_after=retry_after(reply.headers),
         of_address=kind in {"image_rejected", "bad_request"} or bool(ADDRESS.search(said.message)),
+        starting=reply.status == 503 and (bool(said.codes & STARTING_CODES) or bool(STARTING.search(said.message))),
     )
+
+
+def within_success(body: Mapping[str, object], secret: str | None) -> CallError:
+    """What an error means that came under status 200, alone or in the middle of a stream: always a CallError, because
+    the request was taken. A code that is a status counts as one.
+    """
+    said = complaint(without_signatures(orjson.dumps(body)))
+    text = fit(said.message, secret)
+    stated = [int(code) for code in said.codes if re.fullmatch("[45][0-9][0-9]", code)]
+    kind = _kind(_meant(min(stated, default=500), said), said)
+    if kind == "bad_request":  # it was good enough to begin with
+        kind = "http_5xx"
+    what = "the server reports an error under status 200"
+    return CallError(kind, f"{what}: {text}" if text else what, 200, of_address=bool(ADDRESS.search(said.message)))
+
+
+def _meant(status: int, said: Complaint) -> int:
+    """The status that LiteLLM's exception stands for, where its name leads the message."""
+    named = _EXCEPTION.match(said.message) if status >= 400 else None
+    return LITELLM.get(named[1], status) if named else status
 
 
 def _filtered(status: int, said: Complaint) -> bool:
@@ -160,19 +212,22 @@ def _kind(status: int, said: Complaint) -> str:
         # llama.cpp blames itself for a picture that it cannot read, and for an answer that breaks the schema.
         if BROKEN_IMAGE.search(said.message):
             return "image_rejected"
+        # Behind a 5xx, or in a stream that has begun, the code still knows better.
+        for codes, kind in BY_CODE:
+            if said.codes & codes:
+                return kind
         return "schema_mismatch" if BROKEN_ANSWER.search(said.message) else "http_5xx"
     return _row_kind(status, said)
 
 
 def _row_kind(status: int, said: Complaint) -> str:
-    if said.codes & CONTEXT_CODES:
-        return "context_too_long"
-    if said.codes & IMAGE_CODES:
-        return "image_rejected"
-    if said.codes & RATE_CODES:
-        return "http_429"
+    for codes, kind in BY_CODE:
+        if said.codes & codes:
+            return kind
     if status < 400:
         return "http_5xx"
+    if LOADING.search(said.message):
+        return "http_5xx" if PASSING.search(said.message) else "image_rejected"
     if CONTEXT.search(said.message):
         return "context_too_long"
     return "image_rejected" if IMAGE.search(said.message) else "bad_request"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.core.types import Outcome, Row
+from pipeline.core.outcomes import Outcome, Row
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import re
 
 from pipeline.core.errors import ItemError
 from pipeline.core.types import Completion
+from pipeline.tasks.loops import find_loop
 
 COMPLETE = frozenset({"stop", "tool_calls"})
 """The only finish reasons of a whole answer; also under HTTP 200 a server may say length, abort, error or nothing."""
@@ -27,15 +28,17 @@ _DO = (
     r"(?:do|discuss|answer|continue with|provide|fulfill?|engage with|engage in) (?:this|that)(?: request)?(?:[.!,;]|$)"
 )
 _MAKE = (
-    r"(?:fulfill?|provid(?:e|ing)|describ(?:e|ing)|identify(?:ing)?|process|analy[sz]e|view|see|caption|transcribe|"
+    r"(?:fulfill?|provid(?:e|ing)|describ(?:e|ing)|identify(?:ing)?|process|analy[sz]e|view|caption|transcribe|"
     r"read|generate|create|produce|offer|discuss|engage with|respond to|answer|complete|moderate|evaluate) "
     r"(?:(?:from |on |in |about )?(?:this|that|the|your|any|an?|such|these|those) )?(?:\w+ ){0,5}?"
     r"(?:image|picture|photo|photograph|request|content|caption|description|transcription|assistance|help|task|"
     r"question|material|people|person|individual|face)s?\b"
 )
+_SEE = r"see (?:(?:the|this|that|your|any|an?) )?(?:image|picture|photo|photograph)s?\b"
+"""What is not seen in the picture ("any person") is an answer; only who sees no picture refuses."""
 _REFUSALS = re.compile(
     rf"{_SORRY}(?:as an? (?:ai|language model)\b[^.]{{0,60}}, )?{_SORRY}i ?{_CANNOT} (?:\w+ )?"
-    rf"(?:assist\b|comply\b|{_HELP}|{_DO}|{_MAKE}|identify (?:who|anyone|someone)\b)"
+    rf"(?:assist\b|comply\b|{_HELP}|{_DO}|{_MAKE}|{_SEE}|identify (?:who|anyone|someone)\b)"
     rf"|{_SORRY}i (?:must|have to|need to) (?:decline|refuse)\b"
     rf"|{_SORRY}(?:this|the|that|your) (?:request|image|picture|photo|content)s? "
     r"(?:\w+ ){0,3}?(?:violates?|goes against|is against) (?:\w+ ){0,6}?(?:polic(?:y|ies)|guidelines|terms)"
@@ -43,18 +46,11 @@ _REFUSALS = re.compile(
 """The beginning of a refusal, in lower case with straight apostrophes and single blanks: it names what the model will
 not do (assist, describe the image), so that a letter that begins "I'm sorry, but I can't come" is none."""
 
-_WINDOW = 4000
-"""Characters at the end of an answer in which a loop is looked for: a loop, once entered, is not left again."""
-_SHORTEST_LOOP = 150
-"""Characters: `_is_degenerate` takes nothing shorter for a loop."""
-_MAX_UNIT = 400
-"""Characters: the longest passage whose repetition is noticed."""
-
 
 def checked(completion: Completion) -> str:
     """The whole answer's text without blank ends.
 
-    Raises ItemError: content_filter, refusal, empty, repetition or cut, looked for in this order.
+    Raises ItemError: content_filter, refusal, repetition, empty or cut, looked for in this order.
     """
     reason = completion.finish_reason
     text = completion.text.strip()
@@ -62,11 +58,13 @@ def checked(completion: Completion) -> str:
         raise ItemError("content_filter", "the server's content filter stopped the answer")
     if completion.refusal or is_refusal(text):
         raise ItemError("refusal", f"the model refused: {_short(completion.refusal or text)}")
+    if loop := find_loop(completion.text, cut=reason not in COMPLETE):
+        raise ItemError("repetition", f"the answer ends in a loop: {_short(loop) or 'blanks'}")
     if not text:
-        spent = " (its token limit was used up before the answer began)" if reason == "length" else ""
-        raise ItemError("empty", f"the answer is empty{spent}")
-    if loop := find_loop(text, cut=reason not in COMPLETE):
-        raise ItemError("repetition", f"the answer ends in a loop: {_short(loop)}")
+        why = " (its token limit was used up before the answer began)" if reason == "length" else ""
+        if completion.reasoned:
+            why = " (all that the model wrote is reasoning; it needs a larger max_tokens, or less reasoning)"
+        raise ItemError("empty", f"the answer is empty{why}")
     if reason == "length":
         raise ItemError("cut", "the answer was cut at the token limit")
     if reason not in COMPLETE:
@@ -80,43 +78,6 @@ def is_refusal(text: str) -> bool:
         return False
     plain = " ".join(text.replace("\u2019", "'").lower().split())
     return _REFUSALS.match(plain) is not None
-
-
-def find_loop(text: str, *, cut: bool) -> str | None:
-    """The passage that `text` repeats to its end without stopping, or None.
-
-    A cut answer that repeats itself was most likely never going to end. A complete one was ended by the model, so only
-    what no page would hold counts: dot leaders, rules and repeated rows of a table are legitimate.
-    """
-    if len(text) < _SHORTEST_LOOP:
-        return None
-    tail = text[-_WINDOW:]
-    if not cut:
-        tail = tail.rstrip('"}]) \r\n\t.')  # what closes an answer after its loop
-    period = 1
-    while period <= min(_MAX_UNIT, len(tail) // 2):
-        same = 0
-        while same < len(tail) - period and tail[-1 - same] == tail[-1 - same - period]:
-            same += 1
-        length = same + period
-        unit = tail[-period:]
-        if _is_degenerate(unit, length // period, length, cut=cut):
-            return unit
-        period = max(period, same) + 1  # up to `same`, only multiples of this period repeat at all (Fine and Wilf)
-    return None
-
-
-def _is_degenerate(unit: str, times: int, length: int, *, cut: bool) -> bool:
-    if times < 10:
-        return False  # by far the most: what has no letters is searched to its end for one
-    has_letters = any(character.isalpha() for character in unit)
-    if cut:
-        return times >= 10 and length >= (200 if has_letters else 1000)
-    if not has_letters:
-        return False
-    if "\n" in unit:
-        return times >= 50 and length >= 1500
-    return times >= 30 and length >= 150
 
 
 def unfenced(text: str) -> str:

@@ -11,17 +11,23 @@ from pipeline.core.types import Answer, Column, Completion
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """What a person may set. `prompt` replaces the instructions, `labels` those of moderate; None is the default."""
+    """What a person may set. `prompt` replaces the instructions, `labels` those of moderate; None is the default.
+
+    `question` and `schema`, the text of a JSON schema, are those of ask: None is a question in each row, and words.
+    """
 
     prompt: str | None = None
     labels: tuple[str, ...] | None = None
+    question: str | None = None
+    schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDefinition:
     """One kind of question. `max_side` is in pixels, `max_tokens` bounds the answer.
 
-    `grows` tells that the answer about a document is as long as the document has pages. `parse` is quick; it raises
+    `grows` tells that the answer about a document is as long as the document has pages; how many it has is then the
+    column `pages`, which the model does not say. `parse` is quick; it raises
     ItemError of stage parse, or content_filter.
     """
 

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from pipeline.core.errors import ItemError
 from pipeline.core.types import Answer, Column, Completion
-from pipeline.tasks.answers import checked, unfenced
+from pipeline.tasks.answers import checked
 from pipeline.tasks.definition import TaskDefinition, TaskOptions, instructions
+from pipeline.tasks.json_text import read_json
 
 LABELS = ("sexual", "violence", "violence/graphic", "self-harm")
 """The default labels: those of OpenAI's omni-moderation that are judged on pictures, without their sub-kinds."""
@@ -61,7 +62,7 @@ def moderate(options: TaskOptions) -> TaskDefinition:
     shape = _shape(columns)
 
     def parse(completion: Completion) -> Answer:
-        return _answer(_validated(shape, _loaded(checked(completion))), columns)
+        return _answer(_validated(shape, read_json(checked(completion))), columns)
 
     answer_format = (
         f"The labels are: {', '.join(json.dumps(label, ensure_ascii=False) for label in labels)}.\n"
@@ -131,15 +132,6 @@ def _shape(columns: Mapping[str, str]) -> type[_Verdict]:
     scores = create_model("Scores", __base__=_Scores, **fields)
     labels: Any = list[Literal[tuple(columns)]]  # type: ignore[misc]  # known only at run time
     return create_model("Verdict", __base__=_Verdict, labels=(labels, ...), scores=(scores, ...))
-
-
-def _loaded(text: str) -> object:
-    """The JSON in `text`. Raises ItemError invalid_json."""
-    try:
-        # Models write raw line breaks into strings; their meaning is plain.
-        return json.loads(unfenced(text), strict=False)
-    except (ValueError, RecursionError) as error:
-        raise ItemError("invalid_json", f"the answer is not JSON: {str(error)[:200]}") from error
 
 
 def _validated(shape: type[_Verdict], value: object) -> _Verdict:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import types
-from pipeline.core.types import Life, Spent
+from pipeline.core import outcomes, types
+from pipeline.core.outcomes import Life, Spent
 
 _costs = st.none() | st.integers(0, 1000).map(float)
 
@@ -43,7 +43,7 @@ def test_a_new_question_has_spent_nothing() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [found for found in vars(types).values() if dataclasses.is_dataclass(found)],
+    [found for room in (types, outcomes) for found in vars(room).values() if dataclasses.is_dataclass(found)],
     ids=lambda found: found.__name__,
 )
 def test_what_flows_is_frozen(value: type) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
-from pipeline.core.types import Frame
+from pipeline.core.outcomes import Frame
 from pipeline.ledger.frames import Replay, replay
 
 _PART = re.compile(r"part-(\d{6,})-(\d{6,})\.parquet")

@@ -22,7 +22,8 @@ import pyarrow as pa
 
 from pipeline.checks import read_config
 from pipeline.compose import open_schemas, open_tasks
-from pipeline.core.types import Envelope, Facts, Row, RowId, Usage
+from pipeline.core.outcomes import Envelope, Row
+from pipeline.core.types import Facts, RowId, Usage
 from pipeline.ledger import parts
 from pipeline.ledger.output import Output
 from pipeline.ledger.schema import data_table

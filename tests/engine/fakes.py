@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 
 from pipeline.core.errors import CallError, ItemError, LedgerError
+from pipeline.core.outcomes import Frame, Life, Outcome, Row, Spent
 from pipeline.core.pictures import ImageContract, LinkedImage, PreparedImage
-from pipeline.core.types import (
-    Answer,
-    Completion,
-    FixedPrompt,
-    Frame,
-    Life,
-    Outcome,
-    Prompt,
-    Reply,
-    Row,
-    RowId,
-    Scalar,
-    Shard,
-    Spent,
-    Usage,
-)
+from pipeline.core.types import Answer, Completion, FixedPrompt, Prompt, Repair, Reply, RowId, Scalar, Shard, Usage
 from pipeline.engine.flow import Flow, Settings
 from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy
@@ -49,13 +35,17 @@ class FakeTask:
 
     name: str
     contract: ImageContract = field(default_factory=lambda: ImageContract(64))
+    image_first: bool = False
+    instructions: str = "instructions"
+    model: str | None = None
 
     @property
     def fixed(self) -> FixedPrompt:
-        return fixed(self.name)
+        of_its_own = fixed(self.name)
+        return replace(of_its_own, instructions=self.instructions, model=self.model or of_its_own.model)
 
     def prompt(self, columns: Mapping[str, Scalar], images: tuple[PreparedImage | LinkedImage, ...]) -> Prompt:
-        return Prompt(self.fixed, None, images)
+        return Prompt(self.fixed, None, images, image_first=self.image_first)
 
     def parse(self, completion: Completion, pages: int | None) -> Answer:
         if completion.text in {"cut", "refusal"}:
@@ -86,18 +76,20 @@ class FakeProvider:
     asked: dict[str, int] = field(default_factory=dict)
     answered: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    routes: list[str | None] = field(default_factory=list)
     on_answer: Callable[[], None] = lambda: None
     in_flight: int = 0
     widest: int = 0
 
-    def render(self, prompt: Prompt, repair: int = 0) -> bytes:
+    def render(self, prompt: Prompt, repair: Repair | None = None) -> bytes:
         first = prompt.images[0]
         key = f"link:{first.url}" if isinstance(first, LinkedImage) else first.data.decode()
         if key == "unrenderable":
             raise ItemError("image_rejected", "too big for this server")
-        return f"{prompt.fixed.task}/{key}{'+' * repair}".encode()
+        return f"{prompt.fixed.task}/{key}{'+' * (repair.number if repair else 0)}".encode()
 
-    async def send(self, body: bytes) -> Reply:
+    async def send(self, body: bytes, route: str | None = None) -> Reply:
+        self.routes.append(route)
         name = body.decode().rstrip("+")
         self.bodies.append(body)
         self.asked[name] = self.asked.get(name, 0) + 1
@@ -126,7 +118,10 @@ class FakeProvider:
             )
         return ServerError("the key is refused")
 
-    def read(self, body: bytes) -> Completion:
+    def notes(self, reply: Reply) -> Mapping[str, str]:
+        return {}
+
+    def read(self, body: bytes, notes: Mapping[str, str] | None = None) -> Completion:
         if body == b"unreadable":
             raise CallError("http_5xx", "HTTP 200 without a completion", 200)
         return Completion(body.decode(), "stop", None, "served", "id", Usage(10, 4, None, 3, None))
@@ -230,6 +225,7 @@ class World:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     stop: Stop = field(default_factory=Stop)
     stats: Stats = field(default_factory=Stats)
+    task_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.source, self.tasks)
@@ -244,7 +240,9 @@ class World:
             fetcher=self.fetcher,
             web=self.web,
             preparer=self.preparer,
-            tasks={name: FakeTask(name, ImageContract(sides.get(name, 64))) for name in self.tasks},
+            tasks={
+                name: FakeTask(name, ImageContract(sides.get(name, 64)), **self.task_options) for name in self.tasks
+            },
             provider=self.provider,
             pacer=self.pacer,
             budget=self.budget,

@@ -6,8 +6,9 @@ import anyio
 import pytest
 
 from pipeline.core.errors import CallError, DiskFullError, LedgerError, RunError
+from pipeline.core.outcomes import Failure, Life, Spent
 from pipeline.core.pictures import ImageContract, PreparedImage
-from pipeline.core.types import Failure, Life, RowId, Spent
+from pipeline.core.types import RowId
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import FakeProvider, World, ok, status

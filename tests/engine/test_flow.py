@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from pipeline.core.errors import ItemError, ManifestError, ServerError
+from pipeline.core.outcomes import Failure, Row
 from pipeline.core.pictures import ImageContract
-from pipeline.core.types import Failure, Row
 from tests.engine.fake_rooms import FakeFetcher, FakePreparer, FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipeline.core.errors import CallError, ItemError
-from pipeline.core.types import Failure, ManifestRow, Row
+from pipeline.core.outcomes import Failure, Row
+from pipeline.core.types import ManifestRow
 from pipeline.engine.retry import RetryPolicy
 from tests.engine.fake_rooms import FakeFetcher, FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, status

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import CallError, ItemError, RunError
+from pipeline.core.outcomes import Failure, Row
 from pipeline.core.pictures import Download
-from pipeline.core.types import Failure, Reply, Row
+from pipeline.core.types import Reply
 from pipeline.engine.pictures import small_chunks
 from tests.engine.fake_rooms import FakePreparer, FakeSource, FakeWeb
 from tests.engine.fakes import FakeProvider, World, ok, status

@@ -5,7 +5,8 @@ from __future__ import annotations
 import anyio
 
 from pipeline.core.errors import CallError
-from pipeline.core.types import Failure, Row, RowId
+from pipeline.core.outcomes import Failure, Row
+from pipeline.core.types import RowId
 from pipeline.engine.retry import RetryPolicy
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, spent, status

@@ -56,7 +56,7 @@ class Timed(ImagePreparer):
 class Anything(FakeProvider):
     """Renders real pictures."""
 
-    def render(self, prompt: Any, repair: int = 0) -> bytes:
+    def render(self, prompt: Any, repair: Any = None) -> bytes:
         return f"caption/{hash(prompt.images[0].data)}-{len(self.bodies)}".encode()
 
 

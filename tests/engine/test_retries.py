@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import CallError, ServerError
-from pipeline.core.types import Failure, Reply, Row, RowId
+from pipeline.core.outcomes import Failure, Row
+from pipeline.core.types import Reply, RowId
 from pipeline.engine.breaker import DOWN_AFTER, REFUSED_AFTER, Breaker
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
 from tests.engine.fake_rooms import FakeSource
@@ -259,6 +260,8 @@ def test_backoff_is_jittered_bounded_and_never_shorter_than_asked_for(
     wait = backoff(failed, asked_for, random.Random(seed))
     assert wait >= (asked_for or 0.0)
     assert wait <= max(asked_for or 0.0, min(LONGEST_WAIT_S, 0.5 * 2 ** (failed - 1)))
+    later = backoff(failed + 1, asked_for, random.Random(seed + 1))
+    assert later >= 1.1 * wait or wait >= LONGEST_WAIT_S / 2 or wait == asked_for, "it backs off"
 
 
 def test_the_policy_bounds_attempts_and_age() -> None:

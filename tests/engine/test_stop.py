@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from pipeline.core.errors import LedgerError, ManifestError
-from pipeline.core.types import Failure, Row
+from pipeline.core.outcomes import Failure, Row
 from pipeline.engine.shutdown import Stop
 from pipeline.engine.stats import Stats
 from tests.engine.fake_rooms import FakeFetcher, FakeSource

@@ -111,7 +111,7 @@ def test_every_setting_is_documented() -> None:
             from pipeline.config import Task as section  # type: ignore[no-redef] # noqa: N813
         assert isinstance(section, type)
         assert issubclass(section, Section)
-        for key in section.model_fields:
+        for key in (field.alias or name for name, field in section.model_fields.items()):
             assert re.search(rf"^#? ?{key} = ", README, re.MULTILINE), f"{name}.{key} is not in the README"
 
 

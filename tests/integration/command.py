@@ -19,7 +19,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.types import Frame
+from pipeline.core.outcomes import Frame
 from pipeline.ledger.frames import replay
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +178,11 @@ class Job:
     def command(self, verb: str, *options: str) -> Ended:
         """Another command about the output."""
         with Running([*COMMAND, verb, str(self.out), *options], env=self.env) as running:
+            return running.end()
+
+    def about_the_job(self, verb: str, *options: str) -> Ended:
+        """Another command about the configuration."""
+        with Running([*COMMAND, verb, str(self.write()), *options], env=self.env) as running:
             return running.end()
 
     # What a reader finds

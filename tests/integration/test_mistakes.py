@@ -270,16 +270,6 @@ def test_five_mistakes_are_told_at_once(new_job: NewJob) -> None:
     assert not job.out.exists()
 
 
-def test_more_tokens_than_the_provider_gives(new_job: NewJob) -> None:
-    job = new_job(
-        1,
-        provider={"dialect": "fireworks"},
-        env={"FIREWORKS_API_KEY": "sk-test"},
-        tasks=[{"kind": "ocr", "max_tokens": 5000}],
-    )
-    told(job.run(), 2, "tasks.ocr.max_tokens", "fireworks", "4096")
-
-
 def command(*arguments: str) -> Ended:
     with Running([*COMMAND, "run", *arguments]) as running:
         return running.end()

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from pipeline.core.errors import KINDS
 from tests.integration.command import Job
 from tests.support.llmock import LLMock
@@ -77,3 +79,67 @@ def test_llmock_finds_no_fault_with_our_retries(llmock_server: Callable[..., LLM
     assert verdict["findings"] == []
     assert verdict["passed"]
     assert verdict["attempts"] > 22
+
+
+def fails(status: int, model: str, times: int | None, **how: object) -> dict[str, object]:
+    return {"type": "fail", "status": status, "times": times, "match": {"model": model}, **how}
+
+
+def test_llmock_finds_no_fault_with_how_we_back_off_and_give_up(
+    llmock_server: Callable[..., LLMock], tmp_path: Path
+) -> None:
+    # A task and a model for each trouble: server errors that pass and that stay, and refusals for good. No quota: what
+    # the whole run waits for would stand between two attempts of a row, and the judge takes that for its backoff.
+    server = llmock_server()
+    server.script(
+        fails(500, "stumbles", 16),
+        fails(500, "dead", None),
+        fails(400, "refuses", 4, message="no such pixel"),
+        fails(422, "refuses", 4, message="not this one"),
+    )
+    write_pictures(tmp_path / "pictures", 8)
+    models = ("stumbles", "dead", "refuses")
+    job = Job(
+        tmp_path,
+        tmp_path / "pictures",
+        server.base_url,
+        provider={"api_key_env": "TEST_KEY"},
+        tasks=[{"kind": "caption", "name": model, "model": model} for model in models],
+        limits={"concurrency": 24},
+        retry={"attempts": 4},
+        run_={"max_failure_share": 1},
+        env={"TEST_KEY": "sk-test"},
+    )
+    ended = job.run()
+    assert ended.code == 0, ended.stderr
+    verdict = server.verdict()
+    assert verdict["findings"] == []
+    # It had much to judge: of each question every attempt, and none was taken for another question.
+    assert (verdict["calls"], verdict["attempts"], verdict["faults_injected"]) == (24, 24 + 40, 16 + 32 + 8)
+    assert [len(job.rows(model)) for model in models] == [8, 0, 0]
+    assert [(row["kind"], row["attempts"]) for row in job.failures("dead")] == [("http_5xx", 4)] * 8
+    assert [(row["kind"], row["attempts"]) for row in job.failures("refuses")] == [("bad_request", 1)] * 8
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_llmock_sees_us_wait_as_long_as_it_asks(
+    status: int, llmock_server: Callable[..., LLMock], tmp_path: Path
+) -> None:
+    # Five rows that meet a 503 are an outage, a single 429 is for everybody: the gate closes, for as long as was asked.
+    server = llmock_server()
+    server.script(fails(status, "away", 6, retry_after=2.5))
+    write_pictures(tmp_path / "pictures", 12)
+    job = Job(
+        tmp_path,
+        tmp_path / "pictures",
+        server.base_url,
+        provider={"model": "away", "api_key_env": "TEST_KEY"},
+        limits={"concurrency": 6},
+        env={"TEST_KEY": "sk-test"},
+    )
+    ended = job.run()
+    assert ended.code == 0, ended.stderr
+    assert len(job.rows()) == 12
+    verdict = server.verdict()
+    assert verdict["findings"] == []
+    assert (verdict["calls"], verdict["attempts"], verdict["faults_injected"]) == (12, 18, 6)

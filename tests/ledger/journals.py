@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.types import Frame
+from pipeline.core.outcomes import Frame
 from pipeline.ledger.frames import Replay, replay
 from pipeline.ledger.journal import Journal
 

@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from pipeline import audit
-from pipeline.core.types import Column, Envelope, Facts, Frame, Row, RowId
+from pipeline.core.outcomes import Envelope, Frame, Row
+from pipeline.core.types import Column, Facts, RowId
 from pipeline.ledger import standing
 from pipeline.ledger.findings import Findings
 from pipeline.manifests import generation

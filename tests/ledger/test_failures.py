@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pyroaring import BitMap
 
-from pipeline.core.types import Move, RowId, Shard, Spent
+from pipeline.core.outcomes import Move, Spent
+from pipeline.core.types import RowId, Shard
 from tests.ledger.world import PRICE, Session, answer, answered, data_files, failed, failure_files, problem, segments
 
 SHARD = Shard(1, 4, "pictures")

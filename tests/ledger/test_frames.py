@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.types import Facts, Frame, Problem, RowId
+from pipeline.core.outcomes import Frame, Problem
+from pipeline.core.types import Facts, RowId
 from pipeline.ledger.frames import ERROR_BODY_BYTES, Replay, encode, replay
 from tests.ledger.world import answer, problem
 

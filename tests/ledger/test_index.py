@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Frame, Row, Shard
+from pipeline.core.outcomes import Frame, Row
+from pipeline.core.types import Shard
 from tests.ledger.world import Session, answer, problem
 
 ASKED, OTHER = "a" * 64, "b" * 64

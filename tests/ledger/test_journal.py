@@ -9,7 +9,7 @@ import pytest
 from pyroaring import BitMap
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Frame
+from pipeline.core.outcomes import Frame
 from pipeline.ledger.frames import encode
 from tests.ledger.journals import files, frames, journal_in, record
 from tests.ledger.world import answer

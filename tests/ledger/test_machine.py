@@ -22,7 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pyroaring import BitMap
 
 from pipeline.core.errors import KINDS
-from pipeline.core.types import Frame, Move, RowId, Shard
+from pipeline.core.outcomes import Frame, Move
+from pipeline.core.types import RowId, Shard
 from pipeline.ledger import journal, standing
 from tests.ledger.test_recovery import KilledError, killed_at
 from tests.ledger.world import Session, answer, answered, failed, problem, segments

@@ -9,7 +9,8 @@ import pytest
 from pyroaring import BitMap
 
 from pipeline.core.errors import LedgerError
-from pipeline.core.types import Failure, Move, Row, RowId, Shard
+from pipeline.core.outcomes import Failure, Move, Row
+from pipeline.core.types import RowId, Shard
 from tests.ledger.test_index import ASKED, OTHER, SHARD, asking
 from tests.ledger.world import PRICE, Session, answer, answered, failed, problem, segments
 

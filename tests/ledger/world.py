@@ -10,20 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import CallError, ItemError
-from pipeline.core.types import (
-    Answer,
-    Column,
-    Completion,
-    Facts,
-    Frame,
-    Life,
-    Move,
-    Outcome,
-    Problem,
-    RowId,
-    Shard,
-    Usage,
-)
+from pipeline.core.outcomes import Frame, Life, Move, Outcome, Problem
+from pipeline.core.types import Answer, Column, Completion, Facts, RowId, Shard, Usage
 from pipeline.engine.settle import Settler
 from pipeline.ledger.ledger import OutputLedger
 from pipeline.ledger.output import Output
@@ -48,7 +36,7 @@ class EchoTask:
 class EchoProvider:
     """The text is the body; one that begins with `!` is no completion."""
 
-    def read(self, body: bytes) -> Completion:
+    def read(self, body: bytes, notes: object = None) -> Completion:
         if body.startswith(b"!"):
             raise CallError("http_5xx", "no completion in it", 200)
         return Completion(body.decode(), "stop", None, "served", None, Usage(prompt_tokens=100, completion_tokens=5))

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.core.types import RowId, Spent
+from pipeline.core.outcomes import Spent
+from pipeline.core.types import RowId
 from pipeline.manifests.duplicates import OnDuplicateKey
 from pipeline.manifests.growth import grow_plan
 from pipeline.manifests.plan import Plan, load_plan

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyroaring import BitMap
 
-from pipeline.core.types import Spent
+from pipeline.core.outcomes import Spent
 from pipeline.manifests.comparison import NothingAsked
 from pipeline.manifests.generation import SHARD_ROWS
 from pipeline.manifests.growth import grow_plan

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.types import RowId, Spent
+from pipeline.core.outcomes import Spent
+from pipeline.core.types import RowId
 from pipeline.manifests import generation
 from pipeline.manifests.plan import load_plan
 from tests.manifests.job import Job, images, total

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from pipeline.core.errors import ManifestError
-from pipeline.core.types import Move, RowId, Spent
+from pipeline.core.outcomes import Move, Spent
+from pipeline.core.types import RowId
 from pipeline.manifests.growth import is_outdated
 from pipeline.manifests.listing import Listing
 from pipeline.manifests.plan import load_plan

@@ -125,6 +125,19 @@ def test_everybody_honours_retry_after() -> None:
     assert len(within(after, after[0] + LATENCY, after[0] + 2 * LATENCY)) == 20
 
 
+def test_a_server_that_is_down_may_ask_for_longer_than_we_would_wait() -> None:
+    async def reopened(asked: float | None) -> float:
+        pacer = Admission(2, None)
+        await pacer.acquire("first")
+        pacer.unreachable(asked)
+        pacer.release("first")
+        await pacer.acquire("second")
+        return anyio.current_time()
+
+    assert run_virtual(lambda: reopened(20.0)) == run_virtual(lambda: reopened(None)) + 19.0
+    assert run_virtual(lambda: reopened(0.2)) == run_virtual(lambda: reopened(None))
+
+
 def test_a_minute_of_refusals_costs_one_request_at_a_time() -> None:
     times = crowd(120, lambda sent_at: None if sent_at < 60 else "ok")
     refused = within(times, 0, 60)

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 
 from pipeline.core.pictures import PreparedImage
-from pipeline.core.types import FixedPrompt, Prompt
-from pipeline.providers.chat import ChatProvider
+from pipeline.core.types import FixedPrompt, Prompt, Repair
 from pipeline.providers.dialects import DIALECTS
+from pipeline.providers.server import Server
 from pipeline.providers.usage import Prices
 
 KEY = "sk-secret-0123456789abcdef"
@@ -19,7 +19,7 @@ class NoTransport(httpx.AsyncBaseTransport):
     """For tests that send nothing."""
 
 
-def provider(dialect: str = "generic", **changes: Any) -> ChatProvider:
+def provider(dialect: str = "generic", **changes: Any) -> Server:
     settings: dict[str, Any] = {
         "base_url": "http://127.0.0.1:1/v1",
         "api_key": KEY,
@@ -27,7 +27,7 @@ def provider(dialect: str = "generic", **changes: Any) -> ChatProvider:
         "timeout_s": 5.0,
         "prices": Prices.load(),
     }
-    return ChatProvider(DIALECTS[dialect], **{**settings, **changes})
+    return Server(DIALECTS[dialect], **{**settings, **changes})
 
 
 def fixed(**changes: Any) -> FixedPrompt:
@@ -51,3 +51,8 @@ def image(data: bytes = b"picture", mime: str = "image/jpeg") -> PreparedImage:
 
 def prompt(context: str | None = None, *images: PreparedImage, **changes: Any) -> Prompt:
     return Prompt(fixed(**changes), context, images or (image(),))
+
+
+def again(number: int, kind: str = "cut", text: str = "A cup on a") -> Repair | None:
+    """The repair that follows so many unusable answers."""
+    return Repair(kind, text, number) if number else None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import ItemError
 from pipeline.core.types import Prompt
 from pipeline.providers.dialects import DIALECTS
-from tests.providers.examples import fixed, image, prompt, provider
+from tests.providers.examples import again, fixed, image, prompt, provider
 
 INSTRUCTIONS = b'"Describe it in one sentence."}'
 MIMES = st.sampled_from(["image/jpeg", "image/png"])
@@ -62,7 +62,7 @@ def test_two_rows_share_the_whole_fixed_part(
     context: str | None, images: Any, other_context: str | None, other_images: Any, repair: int
 ) -> None:
     one = provider().render(Prompt(fixed(), context, images))
-    other = provider().render(Prompt(fixed(), other_context, other_images), repair)
+    other = provider().render(Prompt(fixed(), other_context, other_images), again(repair))
     head = one[: one.index(INSTRUCTIONS) + len(INSTRUCTIONS)]
     assert head.startswith(b'{"model":"a/model","messages":[{"role":"system","content":"You describe pictures."}')
     assert other.startswith(head)
@@ -95,7 +95,7 @@ def test_the_same_question_is_the_same_bytes_in_another_process_too(
 ) -> None:
     row = Prompt(fixed(), context, images)
     warm = provider()
-    assert warm.render(row, repair) == warm.render(row, repair) == provider().render(row, repair)
+    assert warm.render(row, again(repair)) == warm.render(row, again(repair)) == provider().render(row, again(repair))
 
 
 @pytest.mark.parametrize("change", [{"model": "b"}, {"system": "S"}, {"instructions": "I"}, {"max_tokens": 1}])
@@ -106,14 +106,19 @@ def test_a_provider_keeps_its_tasks_apart(change: dict[str, Any]) -> None:
 
 
 def test_a_repair_has_more_room_and_another_seed() -> None:
-    bodies = [body_of(provider().render(prompt(), repair)) for repair in range(3)]
+    bodies = [body_of(provider().render(prompt(), again(repair))) for repair in range(3)]
     assert [(body["max_tokens"], body["seed"]) for body in bodies] == [(256, 7), (512, 8), (1024, 9)]
     assert len({json.dumps(body["messages"]) for body in bodies}) == 1
 
 
-def test_room_ends_at_the_cap_of_the_dialect() -> None:
-    rendered = [body_of(provider("fireworks").render(prompt(max_tokens=3000), repair)) for repair in range(3)]
-    assert [body["max_tokens"] for body in rendered] == [3000, 4096, 4096]
+def test_fireworks_gives_more_than_4096_tokens_only_as_a_stream() -> None:
+    rendered = [body_of(provider("fireworks").render(prompt(max_tokens=3000), again(repair))) for repair in range(3)]
+    assert [body["max_tokens"] for body in rendered] == [3000, 6000, 12000]
+    assert [body.get("stream") for body in rendered] == [None, True, True]
+    assert [body.get("perf_metrics_in_response") for body in rendered] == [None, True, True]
+    at_the_limit = body_of(provider("fireworks").render(prompt(max_tokens=4096)))
+    assert "stream" not in at_the_limit
+    assert "stream" not in body_of(provider("vllm").render(prompt(max_tokens=30_000)))
 
 
 def test_what_dialects_say_differently() -> None:

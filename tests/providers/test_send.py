@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import AsyncIterator
 
@@ -124,7 +125,7 @@ async def test_every_request_error_of_httpx_becomes_a_call_error_without_the_key
 
     with pytest.raises(CallError) as caught:
         await provider(transport=Failing()).send(b"{}")
-    unreached = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
+    unreached = {"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"}
     assert caught.value.kind == ("timeout" if issubclass(kind, httpx.TimeoutException) else "connection")
     assert caught.value.reached == (kind.__name__ not in unreached)
     assert KEY not in str(caught.value)
@@ -149,8 +150,10 @@ async def test_an_error_does_not_repeat_what_signs_an_address(transport: Aiohttp
     assert b"https://host/a.jpg?w=1" in reply.body
 
 
-async def test_an_answer_stays_as_it_came(transport: AiohttpTransport) -> None:
+@pytest.mark.parametrize("native", [False, True])
+async def test_an_answer_stays_as_it_came(transport: AiohttpTransport, native: bool) -> None:
     text = "The sign reads https://host/a.jpg?token=on-the-sign"
-    async with FakeServer(scripts.text(text)) as server:
+    own = scripts.garbage(json.dumps({"content": text, "stop_type": "eos"}).encode())
+    async with FakeServer(own if native else scripts.text(text)) as server:
         client = provider(base_url=server.base_url, transport=transport)
         assert client.read((await client.send(client.render(prompt()))).body).text == text

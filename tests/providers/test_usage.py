@@ -36,7 +36,7 @@ M = 1_000_000
     ],
 )
 def test_usages(value: Any, usage: Usage) -> None:
-    read = read_usage(value)
+    read = read_usage({"usage": value}, {})
     assert read == usage
     assert all(count is None or type(count) is int for count in (read.prompt_tokens, read.completion_tokens))
 

@@ -18,6 +18,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -34,8 +35,8 @@ class FakeServer:
     Counters: `total` requests for answers so far, `answered` (a status and body were sent, whole or not),
     `in_flight` and `max_in_flight` (complete requests without a complete reply), `connections` and
     `max_connections`. `requests` and `lines` (the log) are kept in memory unless `keep` is false; `hashes` false
-    leaves the hashes out of the log, which for large pictures are most of its price. An exception in a
-    script is answered with a 500 and raised when the server is left.
+    leaves the hashes out of the log, which for large pictures are most of its price. `pages` are further answers, by
+    path. An exception in a script is answered with a 500 and raised when the server is left.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class FakeServer:
         port: int = 0,
         keep: bool = True,
         hashes: bool = True,
+        pages: Mapping[str, Callable[[], Reply]] | None = None,
     ) -> None:
         self.script = script or caption()
+        self._pages = pages or {}
         self.requests: list[Request] = []
         self.lines: list[dict[str, Any]] = []
         self.total = self.answered = self.in_flight = self.max_in_flight = 0
@@ -173,7 +176,7 @@ class FakeServer:
 
     def _arrived(self, connection: Connection, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         assert self._loop is not None
-        if method != "POST" or not path.endswith("/completions"):
+        if method != "POST" or not path.endswith(("/completions", "/completion")):
             connection.send(self._plain(path), _nothing)
             return
         self.total += 1
@@ -208,6 +211,8 @@ class FakeServer:
         connection.send(reply, flight.landed, request.request_id)
 
     def _plain(self, path: str) -> Reply:
+        if path in self._pages:
+            return self._pages[path]()
         if path.endswith("/models"):
             listed = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self._models]
             return Reply(body=json.dumps({"object": "list", "data": listed}).encode())

@@ -24,10 +24,14 @@ _LOOK_EVERY = 0.05  # seconds between looks at a server that is loading
 
 
 class Llama(Child):
-    """A running llama.cpp over the model in `folder`, with `slots` requests at a time; ready when entered."""
+    """A running llama.cpp over the model in `folder`, with `slots` requests at a time; ready when entered.
 
-    def __init__(self, folder: Path, *, slots: int = 2) -> None:
-        super().__init__("tests.support.llama", [str(folder), "--slots", str(slots)], patience=_START_SECONDS + 5)
+    Without `memory` it knows only the last prompt of each slot; otherwise it keeps earlier ones in memory too.
+    """
+
+    def __init__(self, folder: Path, *, slots: int = 2, memory: bool = True) -> None:
+        options = [str(folder), "--slots", str(slots), *([] if memory else ["--no-memory"])]
+        super().__init__("tests.support.llama", options, patience=_START_SECONDS + 5)
 
     @property
     def base_url(self) -> str:
@@ -42,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.support.llama", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--slots", type=int, default=2, help="requests at a time")
+    parser.add_argument("--no-memory", action="store_true", help="keep no prompt but the last of each slot")
     parser.add_argument("--max-seconds", type=float, default=900.0)
     options = parser.parse_args()
     end_with_stdin(leave, options.max_seconds)
@@ -55,6 +60,8 @@ def main() -> None:
     settings.model_alias = {"tiny"}
     settings.n_ctx, settings.n_parallel, settings.n_batch = 8192, options.slots, 2048
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 1
+    if options.no_memory:
+        settings.cache_ram_mib = 0
     settings.endpoint_metrics = True
     settings.warmup = False
     server = xllamacpp.Server(settings)

@@ -12,7 +12,7 @@ import json
 import socket
 import sys
 from typing import Any, cast
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from tests.support.child import Child, end_with_stdin, leave
 
@@ -34,6 +34,17 @@ class LLMock(Child):
     def base_url(self) -> str:
         """`http://127.0.0.1:PORT/v1`."""
         return cast("str", self.hello["base_url"])
+
+    def script(self, *behaviors: dict[str, Any]) -> None:
+        """Queue what it does to requests to come, each the first that fits: `{"type": "fail", "status": 500}`.
+
+        `times` of None is for good; `match` says which requests (`{"model": "..."}`); a failure may have a
+        `retry_after` in seconds. llmock/scenarios.py of 0.2.2 has them all.
+        """
+        url = self.base_url.removesuffix("/v1") + "/_llmock/scenario"
+        asked = Request(url, json.dumps({"behaviors": behaviors}).encode(), method="POST")  # noqa: S310 - loopback
+        with urlopen(asked, timeout=10):  # noqa: S310 - loopback
+            return
 
     def verdict(self) -> dict[str, Any]:
         """What it thinks of its clients: `passed`, `calls`, `attempts`, `errors`, `warnings`, `findings`.

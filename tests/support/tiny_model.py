@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 WIDTH, INNER, LAYERS, HEADS, KEY_HEADS, CONTEXT = 64, 128, 2, 2, 1, 8192
 EYE_WIDTH, EYE_INNER, EYE_LAYERS, EYE_HEADS = 32, 64, 2, 2
-IMAGE_SIDE, PATCH_SIDE = 56, 14  # pixels: 16 tokens a picture
+IMAGE_SIDE, PATCH_SIDE = 56, 14
+"""Pixels: a picture, whatever its own size, is drawn in a square and costs a token a patch, so 16."""
 CONTROL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
@@ -21,13 +22,21 @@ CHAT_TEMPLATE = (
 )
 
 
-def write_model(folder: Path, seed: int = 0) -> tuple[Path, Path]:
-    """Write `text.gguf` and `vision.gguf` into a folder (made if needed); their paths."""
+def write_model(folder: Path, seed: int = 0, *, image_side: int = IMAGE_SIDE) -> tuple[Path, Path]:
+    """Write `text.gguf` and `vision.gguf` into a folder (made if needed); their paths.
+
+    `image_side` in pixels says what a picture costs: `picture_tokens(image_side)`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     text, vision = folder / "text.gguf", folder / "vision.gguf"
     _write_text(text, np.random.default_rng([seed, 1]))
-    _write_vision(vision, np.random.default_rng([seed, 2]))
+    _write_vision(vision, np.random.default_rng([seed, 2]), image_side)
     return text, vision
+
+
+def picture_tokens(image_side: int = IMAGE_SIDE) -> int:
+    """What each picture costs a model that was written with this `image_side`."""
+    return (image_side // PATCH_SIDE) ** 2
 
 
 class _Weights:
@@ -103,14 +112,14 @@ def _write_text(path: Path, chance: np.random.Generator) -> None:
     _write(writer)
 
 
-def _write_vision(path: Path, chance: np.random.Generator) -> None:
+def _write_vision(path: Path, chance: np.random.Generator, image_side: int) -> None:
     writer = GGUFWriter(path, "clip")
     writer.add_name("tiny vision")
     writer.add_bool("clip.has_vision_encoder", True)
     writer.add_bool("clip.has_llava_projector", True)
     writer.add_bool("clip.use_gelu", True)
     writer.add_string("clip.projector_type", "mlp")
-    writer.add_uint32("clip.vision.image_size", IMAGE_SIDE)
+    writer.add_uint32("clip.vision.image_size", image_side)
     writer.add_uint32("clip.vision.patch_size", PATCH_SIDE)
     writer.add_uint32("clip.vision.embedding_length", EYE_WIDTH)
     writer.add_uint32("clip.vision.feed_forward_length", EYE_INNER)
@@ -122,10 +131,9 @@ def _write_vision(path: Path, chance: np.random.Generator) -> None:
         writer.add_array(f"clip.vision.image_{moment}", [0.5] * 3)
 
     weights = _Weights(writer, chance)
-    patches = (IMAGE_SIDE // PATCH_SIDE) ** 2
     weights.raw("v.class_embd", EYE_WIDTH)
     weights.random("v.patch_embd", EYE_WIDTH, 3, PATCH_SIDE, PATCH_SIDE)
-    weights.random("v.position_embd", patches + 1, EYE_WIDTH)
+    weights.random("v.position_embd", picture_tokens(image_side) + 1, EYE_WIDTH)
     weights.norm("v.pre_ln", EYE_WIDTH, bias=True)
     weights.norm("v.post_ln", EYE_WIDTH, bias=True)
     for layer in range(EYE_LAYERS):

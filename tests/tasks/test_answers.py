@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import KINDS
 from pipeline.tasks import TASKS, TaskOptions
-from pipeline.tasks.answers import checked, find_loop, is_refusal, unfenced
+from pipeline.tasks.answers import checked, is_refusal, unfenced
+from pipeline.tasks.loops import find_loop
 from tests.tasks.completions import completion, failure
 
 CAPTION = TASKS["caption"](TaskOptions())
@@ -46,6 +47,8 @@ CAPTION = TASKS["caption"](TaskOptions())
         "I don't feel comfortable describing this image.",
         "I cannot and will not provide a description of this image.",
         "I do not have the ability to view images.",
+        "I can't see the image.",
+        "I'm sorry, but I cannot see images.",
         "  I'm sorry,\nbut I can't assist with that.  ",
     ],
 )
@@ -63,6 +66,8 @@ def test_a_refusal_is_a_class_of_its_own(text: str) -> None:
         "I'm sorry, but I can't come on Friday. Love, Mum",
         "I can't help falling in love with you",
         "Sorry, we are closed",
+        "I cannot see any person in the picture.",
+        "I can't see a single face in this photo.",
         "Sorry! We can't accept cards.",
         "Unfortunately, I cannot attend the meeting.",
         "I can't believe it's not butter",

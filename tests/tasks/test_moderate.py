@@ -58,8 +58,10 @@ def test_column_types() -> None:
         "```json\n" + json.dumps(UNSAFE, indent=2) + "\n```",
         "\n\n  " + json.dumps(UNSAFE) + "  \n",
         json.dumps(UNSAFE).replace("a stick", "a\tstick\n"),
+        f"The verdict is:\n{json.dumps(UNSAFE)}\nI hope this is of use.",
+        json.dumps(UNSAFE)[:-1] + ",}",
     ],
-    ids=["fence", "blanks", "raw control characters"],
+    ids=["fence", "blanks", "raw control characters", "words around it", "comma"],
 )
 def test_what_models_wrap_around_json_is_tolerated(text: str) -> None:
     assert parsed(MODERATE, text)["labels"] == ["violence"]
@@ -67,10 +69,16 @@ def test_what_models_wrap_around_json_is_tolerated(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["safe", json.dumps(UNSAFE)[:-1], "{'verdict': 'safe'}", "The verdict is: {}", "[" * 100_000, "{" + "1" * 5000],
+    ["safe", json.dumps(UNSAFE)[:-1], "{'verdict': 'safe'}", "The verdict is: {", "[" * 100_000, "{" + "1" * 5000],
 )
 def test_what_is_not_json(text: str) -> None:
     error = failure(MODERATE, text)
+    assert error.kind == "invalid_json"
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_no_json(number: float) -> None:
+    error = failure(MODERATE, json.dumps(_with({"scores": {**SCORES, "sexual": number}})))
     assert error.kind == "invalid_json"
 
 
@@ -94,8 +102,6 @@ def _with(change: dict[str, Any], base: dict[str, Any] = UNSAFE) -> dict[str, An
         (_with({"scores": {**SCORES, "gore": 0.9}}), "scores.gore"),
         (_with({"scores": {**SCORES, "sexual": 1.01}}), "scores.sexual"),
         (_with({"scores": {**SCORES, "sexual": -0.01}}), "scores.sexual"),
-        (_with({"scores": {**SCORES, "sexual": math.nan}}), "scores.sexual"),
-        (_with({"scores": {**SCORES, "sexual": math.inf}}), "scores.sexual"),
         (_with({"scores": {**SCORES, "sexual": "0.5"}}), "scores.sexual"),
         (_with({"scores": {**SCORES, "sexual": True}}), "scores.sexual"),
         (_with({"scores": None}), "scores"),
@@ -149,7 +155,7 @@ def test_no_json_is_ever_mistaken_for_safe(value: object) -> None:
         assert isinstance(value, dict)
         assert answer["verdict"] == value["verdict"]
         kind = "schema_mismatch"
-    assert kind in {"schema_mismatch", "refusal", "empty", "repetition"}
+    assert kind in {"schema_mismatch", "invalid_json", "refusal", "empty", "repetition"}
 
 
 def test_a_refused_picture_is_never_safe() -> None:

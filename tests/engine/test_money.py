@@ -1,0 +1,115 @@
+"""A bound on what a run may cost, and servers that are getting ready or refuse everything in the same words."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.core.errors import CallError, ServerError
+from pipeline.core.outcomes import Failure, Life, Spent
+from pipeline.core.types import RowId, Usage
+from pipeline.engine.breaker import REFUSED_IN_A_ROW, STARTING_PATIENCE_S
+from tests.engine.fake_rooms import FakeSource
+from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
+from tests.support.virtual_time import run_virtual
+
+
+@pytest.mark.parametrize("spent", [0.0, 1.0])
+def test_a_bound_overshoots_by_the_calls_in_flight_at_most(spent: float) -> None:
+    world = World(
+        FakeSource({1: 100}),
+        provider=FakeProvider(latency=lambda: 1.0),
+        settings={"max_cost_usd": 5 * PRICE, "spent_usd": spent},
+    )
+    run_virtual(world.flow().run)
+    cost = spent + sum(one.envelope.cost_usd or 0.0 for one in world.ledger.committed)
+    assert 5 * PRICE <= cost <= (5 + world.concurrency) * PRICE
+    assert world.stop.budget_reached
+    assert world.stop.error is None
+
+
+def test_money_spent_on_unusable_answers_counts() -> None:
+    world = World(
+        FakeSource({1: 100}), provider=FakeProvider(lambda name, number: ok("cut")), settings={"max_cost_usd": 2.0}
+    )
+    run_virtual(world.flow().run)
+    answers = len(world.provider.answered)
+    assert 2.0 / PRICE <= answers <= 2.0 / PRICE + world.concurrency
+    assert world.stop.budget_reached
+
+
+def test_what_a_row_had_cost_before_is_not_counted_twice() -> None:
+    world = World(FakeSource({1: 3}), settings={"max_cost_usd": 10.0, "spent_usd": 9.0})
+    world.ledger.lives[RowId("caption", 1, 0)] = Life(Spent(1, 1, 9.0))
+    run_virtual(world.flow().run)
+    assert len(world.ledger.committed) == 3
+    assert not world.stop.budget_reached
+
+
+def test_a_bound_that_cannot_be_kept_ends_the_run() -> None:
+    class Silent(FakeProvider):
+        def cost(self, model: str, usage: Usage) -> float | None:
+            return None
+
+    world = World(FakeSource({1: 100}), provider=Silent(latency=lambda: 1.0), settings={"max_cost_usd": 10.0})
+    with pytest.raises(ServerError, match=r"max_cost_usd cannot be kept"):
+        run_virtual(world.flow().run)
+    assert 1 <= len(world.ledger.committed) <= world.concurrency
+
+
+def starting() -> CallError:
+    return CallError("http_5xx", "the server answered 503: the deployment is scaling up", 503, starting=True)
+
+
+def test_a_server_that_gets_ready_for_ten_minutes_costs_no_attempt() -> None:
+    world = World(FakeSource({1: 20}))
+
+    def script(name: str, number: int) -> object:
+        import anyio
+
+        return starting() if anyio.current_time() < 600 else ok()
+
+    world.provider.script = script  # type: ignore[assignment]
+    run_virtual(world.flow().run)
+    assert len(world.ledger.committed) == 20
+    assert {one.envelope.attempts for one in world.ledger.committed} == {1}
+    assert sum(world.provider.asked.values()) < 20 + 100, "one canary at a time, and ever more seldom"
+
+
+def test_a_server_that_never_gets_ready_ends_the_run() -> None:
+    world = World(FakeSource({1: 20}), provider=FakeProvider(lambda name, number: starting()))
+
+    async def main() -> float:
+        import anyio
+
+        with pytest.raises(ServerError, match="getting ready for 60 min"):
+            await world.flow().run()
+        return anyio.current_time()
+
+    assert run_virtual(main) == pytest.approx(STARTING_PATIENCE_S, abs=120)
+    assert world.ledger.committed == []
+
+
+def test_the_same_words_for_many_rows_in_a_row_are_the_configuration() -> None:
+    world = World(FakeSource({1: 500}))
+
+    def script(name: str, number: int) -> object:
+        return ok() if len(world.provider.answered) < 30 else status(400, "no such adapter")
+
+    world.provider.script = script  # type: ignore[assignment]
+    with pytest.raises(ServerError, match=r"no such adapter\. This looks like the configuration"):
+        run_virtual(world.flow().run)
+    failed = [one for one in world.ledger.committed if isinstance(one, Failure)]
+    assert len(failed) <= REFUSED_IN_A_ROW + world.concurrency
+    assert sum(world.provider.asked.values()) <= 30 + REFUSED_IN_A_ROW + world.concurrency
+
+
+def test_different_words_or_an_answer_in_between_are_the_rows() -> None:
+    def script(name: str, number: int) -> object:
+        row = int(name.rpartition("-")[2])
+        if row % 8 == 0:
+            return ok()
+        return status(400, "refused" if row < 200 else f"refused {row}")
+
+    world = World(FakeSource({1: 400}), provider=FakeProvider(script))  # type: ignore[arg-type]
+    run_virtual(world.flow().run)
+    assert len(world.ledger.committed) == 400

@@ -1,0 +1,70 @@
+"""`run.max_cost_usd` with the real command: a bound over the life of the output, kept through resumes and kills."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.integration.command import Job, until
+from tests.integration.test_mistakes import told
+from tests.support import scripts
+from tests.support.exchange import Reply, Request, Usage
+from tests.support.fake_server import FakeServer
+
+NewJob = Callable[..., Job]
+MODEL = {"model": "gpt-4o-mini"}  # 0.15 and 0.60 USD a million
+ANSWER = Usage(prompt=10_000, completion=1_000, cached=0)
+PRICE = 0.0021
+WIDTH = 4
+
+
+def test_a_budget_ends_the_run_and_more_of_it_goes_on(new_job: NewJob, fake_server: FakeServer) -> None:
+    fake_server.script = scripts.delayed(scripts.caption(ANSWER), 0.02)
+    job = new_job(60, provider=MODEL, limits={"concurrency": WIDTH}, run_={"max_cost_usd": 0.05})
+    ended = job.run()
+    assert ended.code == 4, ended.stderr
+    cost = sum(row["cost_usd"] for row in job.rows())
+    assert 0.05 <= cost <= 0.05 + WIDTH * PRICE
+    assert len(job.rows()) == fake_server.answered
+    assert "The budget is spent: $0.0" in ended.stdout
+    assert f"{60 - len(job.rows())} questions are left" in ended.stdout
+    before = fake_server.total
+    assert job.run().code == 4
+    assert fake_server.total == before, "nothing is asked once it is spent"
+    ended = job.run("--max-cost", "1")
+    assert ended.code == 0, ended.stderr
+    assert len(job.rows()) == 60 == fake_server.answered
+    assert job.command("verify").code == 0
+
+
+def test_a_budget_outlives_a_kill(new_job: NewJob, fake_server: FakeServer) -> None:
+    fake_server.script = scripts.delayed(scripts.caption(ANSWER), 0.05)
+    job = new_job(60, provider=MODEL, limits={"concurrency": WIDTH}, run_={"max_cost_usd": 0.05})
+    with job.start() as running:
+        until(lambda: fake_server.answered >= 10, "answers")
+        running.kill()
+    assert job.run().code == 4
+    assert 0.05 / PRICE <= fake_server.answered <= 0.05 / PRICE + 2 * WIDTH + 1
+
+
+@pytest.mark.parametrize("model", ["fake/vlm", "unheard-of"])
+def test_a_budget_for_a_model_without_a_price_is_refused(new_job: NewJob, fake_server: FakeServer, model: str) -> None:
+    job = new_job(1, provider={"model": model}, run_={"max_cost_usd": 1.0})
+    told(job.run(), 2, "run.max_cost_usd", f"the price of {model} is not known")
+    assert fake_server.total == 0
+
+
+def test_a_server_that_does_not_count_ends_a_run_with_a_budget(new_job: NewJob, fake_server: FakeServer) -> None:
+    def silent(request: Request) -> Reply:
+        whole = scripts.caption()(request)
+        body = json.loads(whole.body)
+        del body["usage"]
+        return replace(whole, body=json.dumps(body).encode())
+
+    fake_server.script = silent
+    job = new_job(30, provider=MODEL, limits={"concurrency": WIDTH}, run_={"max_cost_usd": 1.0})
+    told(job.run(), 1, "run.max_cost_usd cannot be kept")
+    assert 1 <= len(job.rows()) <= 2 * WIDTH
