@@ -116,7 +116,9 @@ class FakeProvider:
             return CallError(
                 kinds[reply.status], reply.body.decode(), reply.status, retry_after=float(after) if after else None
             )
-        return ServerError("the key is refused")
+        return ServerError(
+            "the key is refused" if reply.status != 422 else reply.body.decode(), of_form=reply.status == 422
+        )
 
     def notes(self, reply: Reply) -> Mapping[str, str]:
         return {}
