@@ -56,6 +56,7 @@ class Calls:
         purse: Purse,
         policy: RetryPolicy,
         repairs: int,
+        proven: bool,
         stop: Stop,
         stats: Stats,
         random_source: random.Random,
@@ -69,7 +70,7 @@ class Calls:
         self._purse = purse
         self._policy = policy
         self._repairs = repairs
-        self._breaker = Breaker(patience_s=policy.total_seconds)
+        self._breaker = Breaker(patience_s=policy.total_seconds, proven=proven)
         self._stop = stop
         self._stats = stats
         self._random = random_source

@@ -111,6 +111,7 @@ class FakeProvider:
         from pipeline.core.errors import ServerError
 
         kinds = {429: "http_429", 400: "bad_request", 500: "http_5xx", 503: "http_5xx"}
+        kinds |= {451: "content_filter", 415: "image_rejected", 413: "context_too_long"}
         if reply.status in kinds:
             after = reply.headers.get("retry-after")
             return CallError(
