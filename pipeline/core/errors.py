@@ -94,7 +94,15 @@ class ManifestError(RunError):
 
 
 class ServerError(RunError):
-    """Every request would fail the same way: key, billing, model, configuration, or nobody there."""
+    """Every request would fail the same way: key, billing, model, configuration, or nobody there.
+
+    `of_form`: it is the form of the request that is refused (a field, its schema, pictures at all), so that one in
+    another form, which the server has taken before, may still be answered.
+    """
+
+    def __init__(self, message: str, *, of_form: bool = False) -> None:
+        super().__init__(message)
+        self.of_form = of_form
 
 
 class LedgerError(RunError):

@@ -56,6 +56,7 @@ class Calls:
         purse: Purse,
         policy: RetryPolicy,
         repairs: int,
+        proven: bool,
         stop: Stop,
         stats: Stats,
         random_source: random.Random,
@@ -69,7 +70,7 @@ class Calls:
         self._purse = purse
         self._policy = policy
         self._repairs = repairs
-        self._breaker = Breaker(patience_s=policy.total_seconds)
+        self._breaker = Breaker(patience_s=policy.total_seconds, proven=proven)
         self._stop = stop
         self._stats = stats
         self._random = random_source
@@ -132,7 +133,9 @@ class Calls:
             return None
         try:
             tried = await self._try(question, attempts, life)
-            return tried, None if tried.error is None else self._judge(question, tried.error, attempts)
+            if tried.error is None:
+                return tried, None
+            return tried, self._judge(question, tried.error, attempts, repairs=life.spent.answers > 0)
         except ServerError as error:
             # Before the slot is given back: nobody may go next with a request that cannot succeed.
             self._stop.fail(error)
@@ -187,6 +190,9 @@ class Calls:
             refusal = self._provider.refusal(reply)
             if isinstance(refusal, ServerError) and question.linked is not None and reply.status in _HOSTS_OWN:
                 refusal = CallError("image_rejected", str(refusal), reply.status, of_address=True)
+            if isinstance(refusal, ServerError) and refusal.of_form and life.spent.answers:
+                # The question itself was answered: what is refused is what its repair changes.
+                refusal = CallError("bad_request", str(refusal), reply.status)
             if isinstance(refusal, CallError):
                 return Tried(life, refusal, reply.body)
             raise refusal
@@ -213,11 +219,12 @@ class Calls:
         self._warming.over(question, answered=True)
         return Tried(settled)
 
-    def _judge(self, question: Question, error: CallError, attempts: _Attempts) -> float | None:
+    def _judge(self, question: Question, error: CallError, attempts: _Attempts, *, repairs: bool) -> float | None:
         """Seconds until the next attempt, None when there is none. Raises ServerError.
 
         A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead. A server that
-        cannot fetch a picture from its address is well: it gets the picture itself, at once.
+        cannot fetch a picture from its address is well: it gets the picture itself, at once. What `repairs` an answer
+        was accepted before, so its refusal says nothing about the configuration.
         """
         if _is_unfetched(question, error):
             attempts.sent += 1
@@ -235,7 +242,8 @@ class Calls:
         attempts.sent += 1
         if error.meaning.error_class == "row":
             self._pacer.answered()
-            self._breaker.refused(error)
+            if not repairs:
+                self._breaker.refused(error)
             return None
         attempts.failed += 1
         if error.meaning.error_class == "answer":

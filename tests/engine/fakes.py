@@ -111,12 +111,15 @@ class FakeProvider:
         from pipeline.core.errors import ServerError
 
         kinds = {429: "http_429", 400: "bad_request", 500: "http_5xx", 503: "http_5xx"}
+        kinds |= {451: "content_filter", 415: "image_rejected", 413: "context_too_long"}
         if reply.status in kinds:
             after = reply.headers.get("retry-after")
             return CallError(
                 kinds[reply.status], reply.body.decode(), reply.status, retry_after=float(after) if after else None
             )
-        return ServerError("the key is refused")
+        return ServerError(
+            "the key is refused" if reply.status != 422 else reply.body.decode(), of_form=reply.status == 422
+        )
 
     def notes(self, reply: Reply) -> Mapping[str, str]:
         return {}

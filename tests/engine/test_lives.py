@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 
-from pipeline.core.errors import CallError
+from pipeline.core.errors import CallError, ServerError
 from pipeline.core.outcomes import Failure, Row
 from pipeline.core.types import RowId
 from pipeline.engine.retry import RetryPolicy
@@ -108,3 +109,46 @@ def test_a_200_without_a_completion_is_journaled_and_tried_again() -> None:
     assert row.envelope.attempts == 3
     received = [frame.body for frame in world.ledger.frames if frame.problem is None]
     assert received == [b"unreadable", b"unreadable", b"ok"]
+
+
+def _one_form_only(code: int) -> FakeProvider:
+    """The third picture's answer is cut, and every question in another form is refused with this status."""
+
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok("cut" if name.endswith("-2") else "ok") if number == 1 else status(code, "stream=true is needed")
+
+    return FakeProvider(script)
+
+
+def test_a_repair_whose_form_is_refused_ends_its_row_with_the_paid_answer() -> None:
+    world = World(FakeSource({1: 100}), provider=_one_form_only(422))
+    run_virtual(world.flow().run)
+    failure = world.outcome("caption/1-2")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.envelope.raw_text, failure.envelope.cost_usd) == ("cut", "cut", PRICE)
+    assert not failure.retryable
+    assert sum(isinstance(one, Row) for one in world.ledger.committed) == 99
+    assert world.provider.asked["caption/1-2"] == 2
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_a_resume_that_begins_with_refused_repairs_ends_those_rows_alone(proven: bool) -> None:
+    """What a drain left between answer and repair comes first: its refusals say nothing of the configuration."""
+
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return status(422) if int(name.partition("-")[2]) < 60 else ok()
+
+    world = World(FakeSource({1: 70}), provider=FakeProvider(script), concurrency=1, settings={"proven": proven})
+    for number in range(60):
+        world.ledger.lives[RowId("caption", 1, number)] = spent(1, 1, PRICE)
+    run_virtual(world.flow().run)
+    assert sum(isinstance(one, Row) for one in world.ledger.committed) == 10
+    assert len(world.ledger.committed) == 70
+
+
+def test_a_key_refused_to_a_repair_still_ends_the_run_and_a_form_refused_to_a_question_too() -> None:
+    for provider in (_one_form_only(401), FakeProvider(lambda *_: status(422))):
+        world = World(FakeSource({1: 100}), provider=provider)
+        with pytest.raises(ServerError):
+            run_virtual(world.flow().run)
+        assert not any(isinstance(one, Failure) for one in world.ledger.committed)
