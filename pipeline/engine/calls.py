@@ -84,7 +84,7 @@ class Calls:
         when an answer cannot be kept.
         """
         outcome, life = await self._ask(question, life)
-        if outcome is None and (life.spent.answers or life.failed):
+        if outcome is None and life != Life():
             self._shelve(question.row, life)
         return outcome
 
@@ -132,10 +132,11 @@ class Calls:
             self._warming.over(question, answered=False)
             return None
         try:
-            tried = await self._try(question, attempts, life)
+            number = attempts.sent + 1
+            tried = await self._try(question, attempts, number, life)
             if tried.error is None:
                 return tried, None
-            return tried, self._judge(question, tried.error, attempts, repairs=life.spent.answers > 0)
+            return tried, self._judge(question, tried.error, attempts, number, repairs=life.spent.answers > 0)
         except ServerError as error:
             # Before the slot is given back: nobody may go next with a request that cannot succeed.
             self._stop.fail(error)
@@ -170,7 +171,8 @@ class Calls:
             await wait(argument)
         return not waiting.cancelled_caught
 
-    async def _try(self, question: Question, attempts: _Attempts, life: Life) -> Tried:
+    async def _try(self, question: Question, attempts: _Attempts, number: int, life: Life) -> Tried:
+        """One request. A reply of status 2xx takes this `number` for good: recovery knows replies by it."""
         started = anyio.current_time()
         if attempts.first_at is None:
             attempts.first_at = started
@@ -196,10 +198,10 @@ class Calls:
             if isinstance(refusal, CallError):
                 return Tried(life, refusal, reply.body)
             raise refusal
-        attempts.sent += 1
+        attempts.sent = number
         latency_ms = round((anyio.current_time() - started) * 1000)
         request_id = self._provider.request_id(reply)
-        settled = self._events.answered(
+        settled, reading = self._events.answered(
             question.row,
             question.facts,
             reply,
@@ -211,15 +213,15 @@ class Calls:
         )
         self._pacer.answered()
         self._purse.pay(life.spent, settled.spent)
-        if settled.outcome is None and settled.unusable is not None and settled.spent.answers == life.spent.answers:
-            attempts.sent -= 1  # counted again with the failed attempt
-            problem = settled.unusable.problem
-            return Tried(settled, CallError(problem.kind, problem.message, problem.http_status))
+        if reading.error is not None:
+            return Tried(settled, reading.error)
         self._breaker.answered()
         self._warming.over(question, answered=True)
         return Tried(settled)
 
-    def _judge(self, question: Question, error: CallError, attempts: _Attempts, *, repairs: bool) -> float | None:
+    def _judge(
+        self, question: Question, error: CallError, attempts: _Attempts, number: int, *, repairs: bool
+    ) -> float | None:
         """Seconds until the next attempt, None when there is none. Raises ServerError.
 
         A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead. A server that
@@ -227,7 +229,7 @@ class Calls:
         was accepted before, so its refusal says nothing about the configuration.
         """
         if _is_unfetched(question, error):
-            attempts.sent += 1
+            attempts.sent = number
             self._pacer.answered()
             return 0.0
         now = anyio.current_time()
@@ -239,7 +241,7 @@ class Calls:
             self._stats.refused_by_quota += 1
             self._pacer.refused(error.retry_after)
             return 0.0 if age_s < self._policy.total_seconds else None
-        attempts.sent += 1
+        attempts.sent = number
         if error.meaning.error_class == "row":
             self._pacer.answered()
             if not repairs:

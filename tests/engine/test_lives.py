@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.errors import CallError, ServerError
 from pipeline.core.outcomes import Failure, Row
-from pipeline.core.types import RowId
+from pipeline.core.types import Reply, RowId
 from pipeline.engine.retry import RetryPolicy
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, spent, status
@@ -152,3 +152,73 @@ def test_a_key_refused_to_a_repair_still_ends_the_run_and_a_form_refused_to_a_qu
         with pytest.raises(ServerError):
             run_virtual(world.flow().run)
         assert not any(isinstance(one, Failure) for one in world.ledger.committed)
+
+
+def _numbers(world: World) -> list[int]:
+    """The numbers of the replies that were received: recovery takes a number that it knows for the same reply."""
+    return [frame.attempts for frame in world.ledger.frames if frame.problem is None]
+
+
+def test_an_overload_under_status_200_in_a_repair_is_waited_out_like_any_other() -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok("cut") if number == 1 else Reply(200, {}, b"unreadable") if number < 5 else ok()
+
+    world = World(FakeSource({1: 1}), provider=FakeProvider(script))
+    run_virtual(world.flow().run)
+    row = world.outcome("caption/1-0")
+    assert isinstance(row, Row)
+    assert (row.envelope.attempts, row.envelope.cost_usd) == (5, 2 * PRICE)
+    assert _numbers(world) == [1, 2, 3, 4, 5]
+
+
+def test_a_repair_that_only_meets_broken_replies_ends_with_the_paid_answer() -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok("cut") if number == 1 else Reply(200, {}, b"unreadable")
+
+    world = World(FakeSource({1: 1}), provider=FakeProvider(script), policy=RetryPolicy(attempts=3))
+    run_virtual(world.flow().run)
+    failure = world.outcome("caption/1-0")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.envelope.raw_text, failure.envelope.attempts) == ("cut", "cut", 4)
+
+
+def test_a_reply_without_an_answer_says_less_than_the_error_that_came_last() -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return (
+            Reply(200, {}, b"unreadable") if number == 1 and "1-1" in name else status(413) if "1-1" in name else ok()
+        )
+
+    world = World(FakeSource({1: 3}), provider=FakeProvider(script))
+    run_virtual(world.flow().run)
+    failure = world.outcome("caption/1-1")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.retryable) == ("context_too_long", False)
+    assert failure.envelope.raw_text == "unreadable"
+
+
+@pytest.mark.parametrize("kind", ["http_429", "connection"])
+def test_every_reply_has_a_number_of_its_own(kind: str) -> None:
+    """Also where its error costs no attempt: a quota, or streams of many rows that break off."""
+
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return Reply(200, {}, f"broken {kind}".encode()) if number < 3 else ok()
+
+    world = World(FakeSource({1: 12}), provider=FakeProvider(script), concurrency=12)
+    run_virtual(world.flow().run)
+    assert sum(isinstance(one, Row) for one in world.ledger.committed) == 12
+    for one in world.ledger.committed:
+        numbers = [frame.attempts for frame in world.ledger.frames if frame.row == one.id and frame.problem is None]
+        assert len(numbers) == 3
+        assert len({*numbers}) == 3, numbers
+
+
+@pytest.mark.parametrize("then", ["ok", "cut", "broken off"])
+def test_what_was_broken_off_is_paid_for(then: str) -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok("broken off" if number == 1 else then)
+
+    world = World(FakeSource({1: 1}), provider=FakeProvider(script), policy=RetryPolicy(attempts=2))
+    run_virtual(world.flow().run)
+    envelope = world.outcome("caption/1-0").envelope
+    answers = {"ok": 2, "cut": 3, "broken off": 2}[then]
+    assert (envelope.attempts, envelope.cost_usd) == (answers, answers * PRICE)
