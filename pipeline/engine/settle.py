@@ -74,8 +74,8 @@ class Settler:
             # Its text is kept in case nothing better comes, and never instead of an answer.
             spent = life.spent.broken_off(cost_usd, frame.attempts)
             problem = Problem(unread.kind, unread.message, unread.status)
-            failure = life.unusable if spent.answers else self._failure(frame, problem, spent, completion)
-            return Life(spent, failure, None, life.failed)
+            kept = life.unusable if spent.answers else self._failure(frame, problem, spent, completion)
+            return Life(spent, kept, None, life.failed)
         spent = life.spent.plus(cost_usd, frame.attempts)
         try:
             answer = self.tasks[frame.row.task].parse(completion, frame.facts.pages)
