@@ -142,8 +142,12 @@ class _Forms:
         perhaps = [*perhaps, *(part for piece in pieces for part in _perhaps(piece))]
         for piece in [{"required": list(required)}, *self._pieces(perhaps, perhaps=True)]:
             for name in {**dict.fromkeys(piece.get("required", ())), **piece.get("properties", {})}:
-                nested = types_of({"allOf": parts.get(name, [])}, self._root) & {"object", "array"}
-                if (name not in parts and not tables) or (nested and name in piece.get("properties", {})):
+                if name in parts:
+                    nested = types_of({"allOf": parts[name]}, self._root) & {"object", "array"}
+                    unknown = bool(nested) and name in piece.get("properties", {})
+                else:
+                    unknown = not tables
+                if unknown:
                     sent[name] = {}  # what more may be asked of it is not known
         closed = {name: part if name in required else _or_null(part) for name, part in sent.items()}
         return {"properties": closed, "required": list(closed), "additionalProperties": more}
