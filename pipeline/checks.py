@@ -65,7 +65,7 @@ def _price_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[str
     """Models whose answers have no known price: what they may cost could not be bounded."""
     if DIALECTS[provider.dialect].prices_itself:
         return []
-    prices = Prices.load(Path(provider.prices) if provider.prices else None)
+    prices = Prices.load(provider.prices)
     models = {task.model or provider.model or f"embedded/{task.kind}" for task in tasks}
     return [
         f"run.max_cost_usd: the price of {model} is not known"
@@ -115,7 +115,7 @@ def _own_price_problems(provider: Provider) -> list[str]:
     if provider.prices is None:
         return []
     try:
-        Prices.load(Path(provider.prices))
+        Prices.load(provider.prices)
     except ConfigError as error:
         return list(error.problems)
     return []

@@ -36,7 +36,7 @@ from pipeline.prompts.prefix import fixed_prompt
 from pipeline.providers.dialect import wants_images_first
 from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.server import Server
-from pipeline.providers.usage import Prices
+from pipeline.providers.usage import Prices, price_text
 from pipeline.storage.http import AiohttpTransport
 from pipeline.tasks import TASKS, TaskDefinition
 
@@ -180,7 +180,7 @@ def _server(config: Config, base_url: str, key: str | None, transport: httpx.Asy
         api_key=key,
         transport=transport,
         timeout_s=REQUEST_SECONDS,
-        prices=Prices.load(Path(provider.prices) if provider.prices else None),
+        prices=Prices.load(provider.prices),
         api=provider.api,
         template=provider.template,
     )
@@ -194,8 +194,8 @@ def new_run_id() -> str:
 def record_of(config: Config) -> dict[str, Any]:
     """What an output keeps of its configuration: fingerprints to compare, the rest to run it again without the file.
 
-    Prompts and schemas stand in it with their text. No secret is in it, only the name of where one is. Its paths are
-    relative to `started_in`.
+    Prompts, schemas and prices stand in it with their text. No secret is in it, only the name of where one is. Its
+    paths are relative to `started_in`.
     """
     tasks = [
         task.model_copy(
@@ -203,11 +203,15 @@ def record_of(config: Config) -> dict[str, Any]:
         )
         for task in config.tasks
     ]
+    prices = config.provider.prices
+    provider = config.provider.model_copy(update={"prices": prices and price_text(prices)})
     return {
         "version": __version__,
         "fingerprints": {task.folder: config.fingerprint(task) for task in config.tasks},
         "started_in": str(Path.cwd()),
-        "config": config.model_copy(update={"tasks": tuple(tasks)}).model_dump(mode="json", by_alias=True),
+        "config": config.model_copy(update={"tasks": tuple(tasks), "provider": provider}).model_dump(
+            mode="json", by_alias=True
+        ),
     }
 
 

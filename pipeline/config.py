@@ -92,7 +92,8 @@ class Provider(Section):
     """Which server, by which API, and how it samples.
 
     `template` is the model's own chat template, for completions. `layout` says whether the text or the pictures stand
-    first; with auto it follows from what is asked. `prices` names a file whose prices go before those that we know.
+    first; with auto it follows from what is asked. `prices` names a file whose prices go before those that we know, or
+    is its text.
     """
 
     dialect: str

@@ -17,7 +17,10 @@ Foreign errors (OSError, aiohttp, Pillow, pydantic) are translated at the door o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from pipeline.core.types import Completion
 
 Stage = Literal["scan", "fetch", "prepare", "call", "parse"]
 ErrorClass = Literal["row", "transient", "overload", "quota", "answer"]
@@ -94,7 +97,15 @@ class ManifestError(RunError):
 
 
 class ServerError(RunError):
-    """Every request would fail the same way: key, billing, model, configuration, or nobody there."""
+    """Every request would fail the same way: key, billing, model, configuration, or nobody there.
+
+    `of_form`: it is the form of the request that is refused (a field, its schema, pictures at all), so that one in
+    another form, which the server has taken before, may still be answered.
+    """
+
+    def __init__(self, message: str, *, of_form: bool = False) -> None:
+        super().__init__(message)
+        self.of_form = of_form
 
 
 class LedgerError(RunError):
@@ -128,7 +139,8 @@ class CallError(ItemError):
 
     `reached` is False when no connection came about, so that nothing can have been billed; `of_address` is True when
     the server may have failed to fetch a picture from its address, `starting` when it is there and will answer once it
-    has its model: such an attempt is none.
+    has its model: such an attempt is none. `part` is what came of an answer that was broken off: no answer, but the
+    tokens that it took may have to be paid for.
     """
 
     def __init__(
@@ -141,9 +153,11 @@ class CallError(ItemError):
         reached: bool = True,
         of_address: bool = False,
         starting: bool = False,
+        part: Completion | None = None,
     ) -> None:
         super().__init__(kind, message, status)
         self.retry_after = retry_after
         self.reached = reached
         self.of_address = of_address
         self.starting = starting
+        self.part = part

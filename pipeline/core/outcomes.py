@@ -68,6 +68,11 @@ class Spent:
         total = (self.cost_usd or 0.0) + (cost_usd or 0.0) if known else None
         return Spent(attempts, self.answers + 1, total)
 
+    def broken_off(self, cost_usd: float | None, attempts: int) -> Spent:
+        """A reply without an answer, received with request number `attempts`; what it cost, where that is known."""
+        total = None if self.cost_usd is None else self.cost_usd + (cost_usd or 0.0)
+        return Spent(attempts, self.answers, total)
+
     def joined(self, other: Spent) -> Spent:
         """Both together."""
         known = self.cost_usd is not None and other.cost_usd is not None

@@ -28,12 +28,14 @@ class Breaker:
     """Watches the attempts of all rows together.
 
     `patience_s`: how long an outage may last before the run gives up; `first_patience_s`: the same while the server has
-    never answered, short because then the address is probably wrong.
+    never answered, short because then the address is probably wrong. `proven`: an earlier run got answers with this
+    configuration.
     """
 
-    def __init__(self, *, patience_s: float, first_patience_s: float = 15.0) -> None:
+    def __init__(self, *, patience_s: float, first_patience_s: float = 15.0, proven: bool = False) -> None:
         self._patience_s = patience_s
         self._first_patience_s = first_patience_s
+        self._proven = proven
         self.has_answered = False
         """Whether any row of this run was answered: until then a refusal may be the configuration's."""
         self._failing: set[RowId] = set()
@@ -89,12 +91,19 @@ class Breaker:
         self._failing.clear()
         self._since = None
 
-    def refused(self, error: CallError) -> None:
-        """A row was refused for good. Raises ServerError when so many were in a row, with the same words.
+    def suspects(self, error: CallError) -> bool:
+        """Whether a refused row may be the configuration's fault.
 
-        Once rows were answered, words about pictures count no more: a folder of broken ones is not the configuration.
+        A filter judges what is in a picture, whatever the configuration. Once rows were answered, by any run, words
+        about pictures and lengths are about the rows too: a folder of broken ones is not the configuration.
         """
-        if self.has_answered and error.kind != "bad_request":
+        if error.meaning.error_class != "row" or error.kind == "content_filter":
+            return False
+        return error.kind == "bad_request" or not (self._proven or self.has_answered)
+
+    def refused(self, error: CallError) -> None:
+        """A row was refused for good. Raises ServerError when so many were in a row, with the same words."""
+        if not self.suspects(error):
             return
         self._refusals = self._refusals + 1 if error.message == self._refusal else 1
         self._refusal = error.message
@@ -104,5 +113,5 @@ class Breaker:
                 "like the configuration, not the pictures; the run stops here. When it is mended, ask them again with "
                 "vlm-batch rerun OUT --kind bad_request."
             )
-        if not self.has_answered and self._refusals >= REFUSED_AFTER:
+        if not self.has_answered and self._refusals >= (REFUSED_IN_A_ROW if self._proven else REFUSED_AFTER):
             raise every_row_refused(self._refusals, error.message)

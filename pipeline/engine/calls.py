@@ -56,6 +56,7 @@ class Calls:
         purse: Purse,
         policy: RetryPolicy,
         repairs: int,
+        proven: bool,
         stop: Stop,
         stats: Stats,
         random_source: random.Random,
@@ -69,7 +70,7 @@ class Calls:
         self._purse = purse
         self._policy = policy
         self._repairs = repairs
-        self._breaker = Breaker(patience_s=policy.total_seconds)
+        self._breaker = Breaker(patience_s=policy.total_seconds, proven=proven)
         self._stop = stop
         self._stats = stats
         self._random = random_source
@@ -83,7 +84,7 @@ class Calls:
         when an answer cannot be kept.
         """
         outcome, life = await self._ask(question, life)
-        if outcome is None and (life.spent.answers or life.failed):
+        if outcome is None and life != Life():
             self._shelve(question.row, life)
         return outcome
 
@@ -131,8 +132,11 @@ class Calls:
             self._warming.over(question, answered=False)
             return None
         try:
-            tried = await self._try(question, attempts, life)
-            return tried, None if tried.error is None else self._judge(question, tried.error, attempts)
+            number = attempts.sent + 1
+            tried = await self._try(question, attempts, number, life)
+            if tried.error is None:
+                return tried, None
+            return tried, self._judge(question, tried.error, attempts, number, repairs=life.spent.answers > 0)
         except ServerError as error:
             # Before the slot is given back: nobody may go next with a request that cannot succeed.
             self._stop.fail(error)
@@ -167,7 +171,8 @@ class Calls:
             await wait(argument)
         return not waiting.cancelled_caught
 
-    async def _try(self, question: Question, attempts: _Attempts, life: Life) -> Tried:
+    async def _try(self, question: Question, attempts: _Attempts, number: int, life: Life) -> Tried:
+        """One request. A reply of status 2xx takes this `number` for good: recovery knows replies by it."""
         started = anyio.current_time()
         if attempts.first_at is None:
             attempts.first_at = started
@@ -187,13 +192,16 @@ class Calls:
             refusal = self._provider.refusal(reply)
             if isinstance(refusal, ServerError) and question.linked is not None and reply.status in _HOSTS_OWN:
                 refusal = CallError("image_rejected", str(refusal), reply.status, of_address=True)
+            if isinstance(refusal, ServerError) and refusal.of_form and life.spent.answers:
+                # The question itself was answered: what is refused is what its repair changes.
+                refusal = CallError("bad_request", str(refusal), reply.status)
             if isinstance(refusal, CallError):
                 return Tried(life, refusal, reply.body)
             raise refusal
-        attempts.sent += 1
+        attempts.sent = number
         latency_ms = round((anyio.current_time() - started) * 1000)
         request_id = self._provider.request_id(reply)
-        settled = self._events.answered(
+        settled, reading = self._events.answered(
             question.row,
             question.facts,
             reply,
@@ -205,22 +213,23 @@ class Calls:
         )
         self._pacer.answered()
         self._purse.pay(life.spent, settled.spent)
-        if settled.outcome is None and settled.unusable is not None and settled.spent.answers == life.spent.answers:
-            attempts.sent -= 1  # counted again with the failed attempt
-            problem = settled.unusable.problem
-            return Tried(settled, CallError(problem.kind, problem.message, problem.http_status))
+        if reading.error is not None:
+            return Tried(settled, reading.error)
         self._breaker.answered()
         self._warming.over(question, answered=True)
         return Tried(settled)
 
-    def _judge(self, question: Question, error: CallError, attempts: _Attempts) -> float | None:
+    def _judge(
+        self, question: Question, error: CallError, attempts: _Attempts, number: int, *, repairs: bool
+    ) -> float | None:
         """Seconds until the next attempt, None when there is none. Raises ServerError.
 
         A refusal by quota and an outage cost no attempt: the shared gate makes everybody wait instead. A server that
-        cannot fetch a picture from its address is well: it gets the picture itself, at once.
+        cannot fetch a picture from its address is well: it gets the picture itself, at once. What `repairs` an answer
+        was accepted before, so its refusal says nothing about the configuration.
         """
         if _is_unfetched(question, error):
-            attempts.sent += 1
+            attempts.sent = number
             self._pacer.answered()
             return 0.0
         now = anyio.current_time()
@@ -232,10 +241,11 @@ class Calls:
             self._stats.refused_by_quota += 1
             self._pacer.refused(error.retry_after)
             return 0.0 if age_s < self._policy.total_seconds else None
-        attempts.sent += 1
+        attempts.sent = number
         if error.meaning.error_class == "row":
             self._pacer.answered()
-            self._breaker.refused(error)
+            if not repairs:
+                self._breaker.refused(error)
             return None
         attempts.failed += 1
         if error.meaning.error_class == "answer":

@@ -10,7 +10,7 @@ import structlog
 from pipeline.core.errors import CallError, ItemError
 from pipeline.core.outcomes import Frame, Life, Outcome, Problem
 from pipeline.core.types import Facts, Reply, RowId
-from pipeline.engine.settle import Settler
+from pipeline.engine.settle import Reading, Settler
 
 log = structlog.get_logger()
 
@@ -36,8 +36,8 @@ class Events:
         latency_ms: int,
         request_id: str | None,
         notes: Mapping[str, str],
-    ) -> Life:
-        """An answer was received whole: where its question stands now."""
+    ) -> tuple[Life, Reading]:
+        """A reply was received whole: where its question stands now, and what the reply holds."""
         frame = replace(
             self._event(row, facts, attempts),
             status=reply.status,
@@ -47,7 +47,8 @@ class Events:
             notes=notes,
         )
         self._journal(frame)
-        return self._settler.settle(frame, life)
+        reading = self._settler.read(frame)
+        return self._settler.settle(frame, life, reading), reading
 
     def failed(
         self, row: RowId, facts: Facts, error: CallError, life: Life, attempts: int, failed: int, wait_s: float

@@ -109,6 +109,7 @@ class Flow:
             purse=Purse(settings.max_cost_usd, settings.spent_usd, stop),
             policy=settings.policy,
             repairs=settings.repairs,
+            proven=settings.proven,
             stop=stop,
             stats=stats,
             random_source=random_source or random.Random(),  # noqa: S311 - jitter, not a secret

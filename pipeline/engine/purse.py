@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.core.errors import ServerError
 from pipeline.core.outcomes import Spent
 from pipeline.engine.shutdown import Stop
@@ -20,7 +22,7 @@ class Purse:
 
         An answer whose price nobody can tell ends the run: the bound could not be kept.
         """
-        if self._most_usd is None or after.answers == before.answers:
+        if self._most_usd is None or after == replace(before, attempts=after.attempts):
             return
         if after.cost_usd is None:
             self._stop.fail(

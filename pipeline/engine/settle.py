@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipeline.core.errors import KINDS, REPAIRABLE, CallError, ItemError
 from pipeline.core.outcomes import Envelope, Failure, Frame, Life, Outcome, Problem, Row, Spent
 from pipeline.core.ports import Provider, Task
 from pipeline.core.types import Completion, Usage
+
+
+class Reading(NamedTuple):
+    """What a reply holds: its completion, and its price in USD (None where nobody can tell).
+
+    With an `error` there is no answer in it: the completion is what came of one, or the reply's beginning.
+    """
+
+    completion: Completion
+    cost_usd: float | None
+    error: CallError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +36,28 @@ class Settler:
     repairs: int
     lifetime_attempts: int = 60
 
-    def settle(self, frame: Frame, life: Life) -> Life:
-        """Where the question stands after this frame. Depends on bytes alone, so that replay agrees with life."""
+    def read(self, frame: Frame) -> Reading:
+        """What the reply in this frame holds."""
+        try:
+            completion = self.provider.read(frame.body, frame.notes)
+        except CallError as error:
+            if error.part is None:
+                text = frame.body.decode("utf-8", "replace")[:4096]
+                return Reading(Completion(text, None, None, None, None, Usage()), None, error)
+            return Reading(error.part, self._price(frame, error.part), error)
+        return Reading(completion, self._price(frame, completion))
+
+    def settle(self, frame: Frame, life: Life, reading: Reading | None = None) -> Life:
+        """Where the question stands after this frame, whose `reading` may be at hand.
+
+        Depends on bytes alone, so that replay agrees with life.
+        """
         if frame.problem is not None:
             if not frame.ended:
                 spent = replace(life.spent, attempts=frame.attempts)
                 return Life(spent, life.unusable, None, frame.failed, frame.next_try_at)
-            # A paid answer that could not be used says more than the error that ended its repair.
+            # A paid answer that could not be used says more than the error that ended its repair. Of a reply without
+            # an answer only the text is kept: the error that came last says why there is none.
             failure = self._failure(frame, frame.problem, life.spent, None)
             if life.unusable is not None:
                 ended = replace(
@@ -38,25 +65,20 @@ class Settler:
                     attempts=frame.attempts,
                     finished_at=frame.received_at,
                     run_id=frame.run_id,
+                    cost_usd=life.spent.cost_usd,
                 )
-                failure = replace(life.unusable, envelope=ended)
+                failure = replace(life.unusable if life.spent.answers else failure, envelope=ended)
             return Life(life.spent, life.unusable, failure)
-        task = self.tasks[frame.row.task]
-        try:
-            completion = self.provider.read(frame.body, frame.notes)
-        except CallError as error:
-            # No completion in it, so no usage to count; its text is kept in case nothing better comes.
-            spent = Spent(frame.attempts, life.spent.answers, life.spent.cost_usd)
-            text = frame.body.decode("utf-8", "replace")[:4096]
-            unread = Completion(text, None, None, None, None, Usage())
-            problem = Problem(error.kind, error.message, error.status)
-            return Life(spent, life.unusable or self._failure(frame, problem, spent, unread), None, life.failed)
-        cost_usd = completion.cost_usd
-        if cost_usd is None:
-            cost_usd = self.provider.cost(frame.facts.model, completion.usage)
+        completion, cost_usd, unread = reading or self.read(frame)
+        if unread is not None:
+            # Its text is kept in case nothing better comes, and never instead of an answer.
+            spent = life.spent.broken_off(cost_usd, frame.attempts)
+            problem = Problem(unread.kind, unread.message, unread.status)
+            kept = life.unusable if spent.answers else self._failure(frame, problem, spent, completion)
+            return Life(spent, kept, None, life.failed)
         spent = life.spent.plus(cost_usd, frame.attempts)
         try:
-            answer = task.parse(completion, frame.facts.pages)
+            answer = self.tasks[frame.row.task].parse(completion, frame.facts.pages)
         except ItemError as error:
             problem = Problem(error.kind, error.message, frame.status)
             failure = self._failure(frame, problem, spent, completion)
@@ -95,6 +117,11 @@ class Settler:
             status = outcome.problem.http_status if isinstance(outcome, Failure) else None
             return Failure(outcome.id, outcome.facts, Problem(error.kind, error.message, status), kept)
         return Row(outcome.id, outcome.facts, answer, kept)
+
+    def _price(self, frame: Frame, completion: Completion) -> float | None:
+        if completion.cost_usd is not None:
+            return completion.cost_usd
+        return self.provider.cost(frame.facts.model, completion.usage)
 
     def _failure(self, frame: Frame, problem: Problem, spent: Spent, completion: Completion | None) -> Failure:
         retryable = KINDS[problem.kind].retryable and frame.attempts < self.lifetime_attempts

@@ -46,9 +46,9 @@ class Withheld:
         self._refusals: list[_Refusal] = []
 
     def take(self, row: RowId, facts: Facts, tried: Tried, attempts: int) -> bool:
-        """Keep a refusal back, if it may yet turn out to be the configuration's."""
+        """Keep a refusal back, if it may yet turn out to be the configuration's: not that of a repair."""
         error = tried.error
-        if error is None or error.meaning.error_class != "row":
+        if error is None or tried.life.spent.answers or not self._breaker.suspects(error):
             return False
         if self._breaker.has_answered or len(self._refusals) >= MOST:
             return False

@@ -25,7 +25,8 @@ _STOPS: Final = {"eos": "stop", "word": "stop", "limit": "length"}
 
 
 def read_answer(body: bytes, notes: Mapping[str, str], secret: str | None) -> Completion:
-    """The completion. Raises CallError when there is none, of the kind that an error in the body names.
+    """The completion. Raises CallError when there is none, of the kind that an error in the body names, with what came
+    of one that was broken off: its tokens are counted all the same.
 
     Of several choices the first counts. Reasoning is left out: only that there was some, and its tokens, are told.
     """
@@ -45,11 +46,7 @@ def read_answer(body: bytes, notes: Mapping[str, str], secret: str | None) -> Co
         raise _unusable(body, "the answer has no choices with a message", secret)
     message = choice["message"]
     finish_reason = _text(choice.get("finish_reason"))
-    if finish_reason in BROKEN_OFF:
-        raise CallError("http_5xx", f"the server broke the answer off: finish_reason {finish_reason}", 200)
-    if streamed and finish_reason is None:
-        raise CallError("connection", "the stream broke off before the answer was whole", 200)
-    return Completion(
+    completion = Completion(
         text=_content(message.get("content")),
         finish_reason=finish_reason,
         refusal=_text(message.get("refusal")),
@@ -59,6 +56,12 @@ def read_answer(body: bytes, notes: Mapping[str, str], secret: str | None) -> Co
         cost_usd=read_cost(notes),
         reasoned=any(_text(message.get(name)) for name in ("reasoning_content", "reasoning")),
     )
+    if finish_reason in BROKEN_OFF:
+        broken = f"the server broke the answer off: finish_reason {finish_reason}"
+        raise CallError("http_5xx", broken, 200, part=completion)
+    if streamed and finish_reason is None:
+        raise CallError("connection", "the stream broke off before the answer was whole", 200, part=completion)
+    return completion
 
 
 def _choice(value: dict[str, Any]) -> dict[str, Any] | None:

@@ -34,6 +34,9 @@ STREAM: Final = "It gives answers this long only as a stream: lower the task's m
 SCHEMA: Final = "It cannot enforce the task's schema: simplify the schema."
 VISION: Final = "The model takes no pictures: choose one that does (llama-server needs --mmproj)."
 
+OF_FORM: Final = frozenset({FIELD, STREAM, SCHEMA, VISION})
+"""What a question in another form need not meet: a repair has other fields than the question that it repeats."""
+
 STATUS_STOPS: Final = {401: KEY, 402: MONEY, 403: PERMISSION, 404: MODEL, 405: MODEL, 410: MODEL, 412: ACCOUNT}
 
 CODE_STOPS: Final = {
@@ -143,7 +146,7 @@ def refusal(reply: Reply, asked: Asked) -> CallError | ServerError:
         target = (
             fit(f" It redirects to {reply.headers['location']}.", asked.secret) if "location" in reply.headers else ""
         )
-        return ServerError(f"{where} answered {reply.status}: {text}.{target} {advice}")
+        return ServerError(f"{where} answered {reply.status}: {text}.{target} {advice}", of_form=advice in OF_FORM)
     kind = _kind(status, said)
     return CallError(
         kind,

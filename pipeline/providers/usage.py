@@ -101,12 +101,12 @@ class Prices:
         self._models = models
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Prices:
+    def load(cls, own: str | None = None) -> Prices:
         """The table that comes with the package, prices.toml, which names its source and date; a person's own in the
-        same form goes before it, model by model. Raises ConfigError for one that cannot be used.
+        same form, a file or its text, goes before it, model by model. Raises ConfigError for one that cannot be used.
         """
         ours = tomllib.loads(files("pipeline.providers").joinpath("prices.toml").read_text("utf-8"))["models"]
-        return cls({model: _price(price) for model, price in {**ours, **(_table(path) if path else {})}.items()})
+        return cls({model: _price(price) for model, price in {**ours, **(_table(own) if own else {})}.items()})
 
     def cost(self, model: str, usage: Usage) -> float | None:
         """USD for one answer; None when the price or the tokens are not known. The bundled models cost nothing.
@@ -130,21 +130,35 @@ def _price(price: Mapping[str, float]) -> Price:
     return Price(full, price.get("cached", full), price["output"], price.get("cache_write", full))
 
 
-def _table(path: Path) -> Mapping[str, Mapping[str, float]]:
-    """The models of a person's own table, each found to have the members that it needs and no others."""
+def price_text(own: str) -> str:
+    """A person's own table as text: that of a file, or what has a line end and is one already. Raises ConfigError."""
+    if "\n" in own:
+        return own
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        return Path(own).read_text("utf-8") + "\n"
     except (OSError, ValueError) as error:
         reason = (error.strerror or type(error).__name__) if isinstance(error, OSError) else error
-        raise ConfigError([f"provider.prices: cannot read {path}: {reason}"]) from None
+        raise ConfigError([f"provider.prices: cannot read {own}: {reason}"]) from None
+
+
+def _table(own: str) -> Mapping[str, Mapping[str, float]]:
+    """The models of a person's own table, each found to have the members that it needs and no others."""
+    text = price_text(own)
+    shown = "the table" if text == own else own
+    try:
+        table = tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError([f"provider.prices: cannot read {shown}: {error}"]) from None
     models = table.get("models")
     if not isinstance(models, dict) or not models:
-        raise ConfigError([f"provider.prices: {path} has no table [models]"])
-    if problems := [f"provider.prices: {path}: {name}: {PRICE}" for name in models if not _is_price(models[name])]:
+        raise ConfigError([f"provider.prices: {shown} has no table [models]"])
+    if problems := [f"provider.prices: {shown}: {name}: {PRICE}" for name in models if not _is_price(models[name])]:
         raise ConfigError(problems)
     return models
 
 
+MOST_USD: Final = 1e6
+"""For a million tokens: what is dearer is a slip."""
 PRICE: Final = "expected { input = USD per million tokens, output = ... }, with cached and cache_write if they differ"
 
 
@@ -152,6 +166,6 @@ def _is_price(value: object) -> bool:
     if not isinstance(value, dict) or not {"input", "output"} <= value.keys() <= set(Price._fields):
         return False
     return all(
-        isinstance(amount, int | float) and not isinstance(amount, bool) and 0 <= amount < math.inf
+        isinstance(amount, int | float) and not isinstance(amount, bool) and 0 <= amount <= MOST_USD
         for amount in value.values()
     )

@@ -28,10 +28,17 @@ def column_type(part: Any, root: Mapping[str, Any]) -> ColumnType:
 _ALL = frozenset({"null", "boolean", "object", "array", "integer", "number", "string"})
 
 
-def types_of(part: Any, root: Mapping[str, Any], depth: int = 0) -> frozenset[str]:
+def types_of(part: Any, root: Mapping[str, Any]) -> frozenset[str]:
     """The types that a value may have by this schema; too many where that is not plain."""
+    return _types(part, root, 0, {})
+
+
+def _types(part: Any, root: Mapping[str, Any], depth: int, known: dict[int, frozenset[str]]) -> frozenset[str]:
+    """`known` are those of the parts that were looked at: many references may lead to one."""
     if not isinstance(part, dict) or depth > MAX_DEPTH:
         return _ALL
+    if id(part) in known:
+        return known[id(part)]
     found = _ALL
     if "type" in part:
         said = part["type"]
@@ -41,12 +48,13 @@ def types_of(part: Any, root: Mapping[str, Any], depth: int = 0) -> frozenset[st
     elif "enum" in part or "const" in part:
         found = frozenset(_type_of(value) for value in part.get("enum", [part.get("const")]))
     if "$ref" in part:
-        found &= types_of(named(part["$ref"], root), root, depth + 1)
+        found &= _types(named(part["$ref"], root), root, depth + 1, known)
     for name in ("anyOf", "oneOf"):
         if name in part:
-            found &= frozenset().union(*(types_of(branch, root, depth + 1) for branch in part[name]))
+            found &= frozenset().union(*(_types(branch, root, depth + 1, known) for branch in part[name]))
     for branch in part.get("allOf", ()):
-        found &= types_of(branch, root, depth + 1)
+        found &= _types(branch, root, depth + 1, known)
+    known[id(part)] = found
     return found
 
 
@@ -66,5 +74,5 @@ def _items(part: Any, root: Mapping[str, Any], depth: int) -> Any:
     if "$ref" in part:
         return _items(named(part["$ref"], root), root, depth + 1)
     branches = [branch for name in ("anyOf", "oneOf", "allOf") for branch in part.get(name, ())]
-    arrays = [branch for branch in branches if "array" in types_of(branch, root, depth)]
+    arrays = [branch for branch in branches if "array" in types_of(branch, root)]
     return _items(arrays[0], root, depth + 1) if len(arrays) == 1 else None

@@ -68,16 +68,19 @@ class Fields:
         """The columns of an answer. Raises ItemError schema_mismatch, naming the places that do not fit.
 
         A server held to the strict form writes null for what may be left out; that null says no more than leaving it
-        out, so where the schema knows no null it counts as left out.
+        out, so where the schema knows no null it counts as left out; and all do where it asks only whether a name is
+        there.
         """
         if not isinstance(value, dict):
             raise ItemError("schema_mismatch", "the answer does not fit its schema: it is no object")
         try:
             if problems := self._problems(value):
-                left_out = _without(value, [place for error in problems for place in _nulls(error)])
-                if left_out is None or self._problems(left_out):
+                unknown = [place for error in problems for place in _nulls(error)]
+                ways = (_without(value, places) for places in (unknown, list(_every_null(value, ()))))
+                fitting = next((way for way in ways if way is not None and not self._problems(way)), None)
+                if fitting is None:
                     raise ItemError("schema_mismatch", f"the answer does not fit its schema: {_said(problems)}")
-                value = left_out
+                value = fitting
             return {column.name: self._cell(value.get(column.name), column) for column in self.columns}
         except EndlessSearchError as error:
             raise ItemError("schema_mismatch", f"the answer cannot be held against its schema: {error}") from error
@@ -127,6 +130,15 @@ def _nulls(error: Any) -> Iterator[tuple[Any, ...]]:
         yield place
     for inner in error.context or ():
         yield from _nulls(inner)
+
+
+def _every_null(value: Any, place: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """Where a null stands under a name."""
+    if value is None and place and isinstance(place[-1], str):
+        yield place
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, part in inner:
+        yield from _every_null(part, (*place, step))
 
 
 def _without(value: Any, places: list[tuple[Any, ...]]) -> Any:

@@ -111,12 +111,15 @@ class FakeProvider:
         from pipeline.core.errors import ServerError
 
         kinds = {429: "http_429", 400: "bad_request", 500: "http_5xx", 503: "http_5xx"}
+        kinds |= {451: "content_filter", 415: "image_rejected", 413: "context_too_long"}
         if reply.status in kinds:
             after = reply.headers.get("retry-after")
             return CallError(
                 kinds[reply.status], reply.body.decode(), reply.status, retry_after=float(after) if after else None
             )
-        return ServerError("the key is refused")
+        return ServerError(
+            "the key is refused" if reply.status != 422 else reply.body.decode(), of_form=reply.status == 422
+        )
 
     def notes(self, reply: Reply) -> Mapping[str, str]:
         return {}
@@ -124,7 +127,12 @@ class FakeProvider:
     def read(self, body: bytes, notes: Mapping[str, str] | None = None) -> Completion:
         if body == b"unreadable":
             raise CallError("http_5xx", "HTTP 200 without a completion", 200)
-        return Completion(body.decode(), "stop", None, "served", "id", Usage(10, 4, None, 3, None))
+        completion = Completion(body.decode(), "stop", None, "served", "id", Usage(10, 4, None, 3, None))
+        if body == b"broken off":
+            raise CallError("http_5xx", "the answer was broken off", 200, part=completion)
+        if body.startswith(b"broken "):
+            raise CallError(body.decode().removeprefix("broken "), "an error under status 200", 200)
+        return completion
 
     def request_id(self, reply: Reply) -> str | None:
         return reply.headers.get("x-request-id")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import anyio
+import pytest
 
-from pipeline.core.errors import CallError
+from pipeline.core.errors import CallError, ServerError
 from pipeline.core.outcomes import Failure, Row
-from pipeline.core.types import RowId
+from pipeline.core.types import Reply, RowId
 from pipeline.engine.retry import RetryPolicy
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, spent, status
@@ -108,3 +109,118 @@ def test_a_200_without_a_completion_is_journaled_and_tried_again() -> None:
     assert row.envelope.attempts == 3
     received = [frame.body for frame in world.ledger.frames if frame.problem is None]
     assert received == [b"unreadable", b"unreadable", b"ok"]
+
+
+def _one_form_only(code: int) -> FakeProvider:
+    """The third picture's answer is cut, and every question in another form is refused with this status."""
+
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok("cut" if name.endswith("-2") else "ok") if number == 1 else status(code, "stream=true is needed")
+
+    return FakeProvider(script)
+
+
+def test_a_repair_whose_form_is_refused_ends_its_row_with_the_paid_answer() -> None:
+    world = World(FakeSource({1: 100}), provider=_one_form_only(422))
+    run_virtual(world.flow().run)
+    failure = world.outcome("caption/1-2")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.envelope.raw_text, failure.envelope.cost_usd) == ("cut", "cut", PRICE)
+    assert not failure.retryable
+    assert sum(isinstance(one, Row) for one in world.ledger.committed) == 99
+    assert world.provider.asked["caption/1-2"] == 2
+
+
+@pytest.mark.parametrize("proven", [False, True])
+def test_a_resume_that_begins_with_refused_repairs_ends_those_rows_alone(proven: bool) -> None:
+    """What a drain left between answer and repair comes first: its refusals say nothing of the configuration."""
+
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return status(422) if int(name.partition("-")[2]) < 60 else ok()
+
+    world = World(FakeSource({1: 70}), provider=FakeProvider(script), concurrency=1, settings={"proven": proven})
+    for number in range(60):
+        world.ledger.lives[RowId("caption", 1, number)] = spent(1, 1, PRICE)
+    run_virtual(world.flow().run)
+    assert sum(isinstance(one, Row) for one in world.ledger.committed) == 10
+    assert len(world.ledger.committed) == 70
+
+
+def test_a_key_refused_to_a_repair_still_ends_the_run_and_a_form_refused_to_a_question_too() -> None:
+    for provider in (_one_form_only(401), FakeProvider(lambda *_: status(422))):
+        world = World(FakeSource({1: 100}), provider=provider)
+        with pytest.raises(ServerError):
+            run_virtual(world.flow().run)
+        assert not any(isinstance(one, Failure) for one in world.ledger.committed)
+
+
+def _numbers(world: World) -> list[int]:
+    """The numbers of the replies that were received: recovery takes a number that it knows for the same reply."""
+    return [frame.attempts for frame in world.ledger.frames if frame.problem is None]
+
+
+def test_an_overload_under_status_200_in_a_repair_is_waited_out_like_any_other() -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok("cut") if number == 1 else Reply(200, {}, b"unreadable") if number < 5 else ok()
+
+    world = World(FakeSource({1: 1}), provider=FakeProvider(script))
+    run_virtual(world.flow().run)
+    row = world.outcome("caption/1-0")
+    assert isinstance(row, Row)
+    assert (row.envelope.attempts, row.envelope.cost_usd) == (5, 2 * PRICE)
+    assert _numbers(world) == [1, 2, 3, 4, 5]
+
+
+def test_a_repair_that_only_meets_broken_replies_ends_with_the_paid_answer() -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok("cut") if number == 1 else Reply(200, {}, b"unreadable")
+
+    world = World(FakeSource({1: 1}), provider=FakeProvider(script), policy=RetryPolicy(attempts=3))
+    run_virtual(world.flow().run)
+    failure = world.outcome("caption/1-0")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.envelope.raw_text, failure.envelope.attempts) == ("cut", "cut", 4)
+
+
+def test_a_reply_without_an_answer_says_less_than_the_error_that_came_last() -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return (
+            Reply(200, {}, b"unreadable") if number == 1 and "1-1" in name else status(413) if "1-1" in name else ok()
+        )
+
+    world = World(FakeSource({1: 3}), provider=FakeProvider(script))
+    run_virtual(world.flow().run)
+    failure = world.outcome("caption/1-1")
+    assert isinstance(failure, Failure)
+    assert (failure.problem.kind, failure.retryable) == ("context_too_long", False)
+    assert failure.envelope.raw_text == "unreadable"
+
+
+@pytest.mark.parametrize("kind", ["http_429", "connection"])
+def test_every_reply_has_a_number_of_its_own(kind: str) -> None:
+    """Also where its error costs no attempt: a quota, or streams of many rows that break off."""
+
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return Reply(200, {}, f"broken {kind}".encode()) if number < 3 else ok()
+
+    world = World(FakeSource({1: 12}), provider=FakeProvider(script), concurrency=12)
+    run_virtual(world.flow().run)
+    assert sum(isinstance(one, Row) for one in world.ledger.committed) == 12
+    for one in world.ledger.committed:
+        numbers = [frame.attempts for frame in world.ledger.frames if frame.row == one.id and frame.problem is None]
+        assert len(numbers) == 3
+        assert len({*numbers}) == 3, numbers
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "answers"),
+    [("broken off", "ok", 2), ("broken off", "cut", 3), ("broken off", "broken off", 2), ("cut", "broken off", 3)],
+)
+def test_what_was_broken_off_is_paid_for(first: str, then: str, answers: int) -> None:
+    def script(name: str, number: int):  # type: ignore[no-untyped-def]
+        return ok(first if number == 1 else then)
+
+    world = World(FakeSource({1: 1}), provider=FakeProvider(script), policy=RetryPolicy(attempts=2))
+    run_virtual(world.flow().run)
+    envelope = world.outcome("caption/1-0").envelope
+    assert (envelope.attempts, envelope.cost_usd) == (answers, answers * PRICE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import CallError, ServerError
 from pipeline.core.outcomes import Failure, Row
 from pipeline.core.types import Reply, RowId
-from pipeline.engine.breaker import DOWN_AFTER, REFUSED_AFTER, Breaker
+from pipeline.engine.breaker import DOWN_AFTER, REFUSED_AFTER, REFUSED_IN_A_ROW, Breaker
 from pipeline.engine.retry import LONGEST_WAIT_S, RetryPolicy, backoff
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
@@ -269,3 +269,51 @@ def test_the_policy_bounds_attempts_and_age() -> None:
     assert policy.allows(2, 9.9)
     assert not policy.allows(3, 0.0)
     assert not policy.allows(1, 10.0)
+
+
+def _refused_sooner_than_answered(code: int, count: int) -> FakeProvider:
+    """The first rows are refused at once, in the same words; an answer takes longer than all of that."""
+
+    def script(name: str, number: int) -> Reply:
+        return status(code, "refused") if int(name.partition("-")[2]) < count else ok()
+
+    return FakeProvider(script)
+
+
+@pytest.mark.parametrize(
+    ("code", "proven"), [(451, False), (451, True), (415, True), (413, True), (400, True)], ids=str
+)
+def test_what_a_row_alone_can_be_refused_for_ends_no_run(code: int, proven: bool) -> None:
+    refused = REFUSED_IN_A_ROW + (-1 if code == 400 else 10)
+    provider = _refused_sooner_than_answered(code, refused)
+    world = World(FakeSource({1: 70}), provider=provider, concurrency=1, settings={"proven": proven})
+    run(world)
+    assert sum(isinstance(one, Row) for one in world.ledger.committed) == 70 - refused
+    assert len(world.ledger.committed) == 70
+    assert set(world.provider.asked.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("code", "proven", "most"),
+    [(415, False, REFUSED_AFTER), (413, False, REFUSED_AFTER), (400, True, REFUSED_IN_A_ROW)],
+    ids=str,
+)
+def test_what_a_configuration_may_be_refused_for_ends_the_run(code: int, proven: bool, most: int) -> None:
+    provider = FakeProvider(lambda *_: status(code, "refused"))
+    world = World(FakeSource({1: 200}), provider=provider, concurrency=1, settings={"proven": proven})
+    with pytest.raises(ServerError, match=rf"refused {most} rows"):
+        run(world)
+    assert world.ledger.committed == []
+
+
+def test_a_folder_of_broken_pictures_after_an_answer_is_no_configuration() -> None:
+    script = FakeProvider(lambda name, n: ok() if name.endswith("-0") else status(415, "cannot decode"))
+    world = World(FakeSource({1: 2 * REFUSED_IN_A_ROW}), provider=script, concurrency=1)
+    run(world)
+    assert len(world.ledger.committed) == 2 * REFUSED_IN_A_ROW
+
+
+def test_a_filter_leaves_no_row_to_do() -> None:
+    world = World(FakeSource({1: 12}), provider=FakeProvider(lambda *_: status(451, "by our policy")))
+    run(world)
+    assert [one.problem.kind for one in world.ledger.committed if isinstance(one, Failure)] == ["content_filter"] * 12

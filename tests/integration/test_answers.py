@@ -209,3 +209,29 @@ def test_sixty_refusals_by_quota_fail_nothing(new_job: NewJob, fake_server: Fake
     assert ended.code == 0, ended.stderr
     assert (len(job.rows()), job.failures(), fake_server.total) == (64, [], 124)
     assert {row["attempts"] for row in job.rows()} == {1}
+
+
+@pytest.mark.parametrize("refused", ["UnsupportedParamsError: frequency_penalty", "6000 tokens must have stream=true"])
+def test_a_repair_whose_fields_are_refused_does_not_end_the_run(
+    new_job: NewJob, fake_server: FakeServer, refused: str
+) -> None:
+    """The server takes the questions; what a repair changes about its question it refuses."""
+    looping = "frequency" in refused
+    unusable = scripts.text("The same again. " * 200) if looping else scripts.cut_by_length("A cat and")
+    mark = '"frequency_penalty"' if looping else '"max_tokens":6000'
+    job = new_job(
+        30,
+        provider={"dialect": "litellm"},
+        tasks=[{"kind": "caption", "max_tokens": 3000}],
+        run_={"max_failure_share": 0.1},
+    )
+    answers = scripts.by_picture({sha(3): unusable})
+    fake_server.script = scripts.by_marker({mark: scripts.error(400, f"litellm.{refused}")}, answers)
+    ended = job.run()
+    assert ended.code == 0, ended.stderr
+    assert len(job.rows()) == 29
+    (failure,) = job.failures()
+    assert (failure["kind"], failure["attempts"]) == ("repetition" if looping else "cut", 2)
+    assert fake_server.total == 31
+    assert job.run().code == 0
+    assert fake_server.total == 31

@@ -68,3 +68,25 @@ def test_a_server_that_does_not_count_ends_a_run_with_a_budget(new_job: NewJob, 
     job = new_job(30, provider=MODEL, limits={"concurrency": WIDTH}, run_={"max_cost_usd": 1.0})
     told(job.run(), 1, "run.max_cost_usd cannot be kept")
     assert 1 <= len(job.rows()) <= 2 * WIDTH
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["finish reason error", "a stream without an end"])
+def test_answers_that_are_broken_off_are_part_of_the_budget(
+    new_job: NewJob, fake_server: FakeServer, *, streamed: bool
+) -> None:
+    def broken(request: Request) -> Reply:
+        whole = json.loads(scripts.caption(ANSWER)(request).body)
+        if not streamed:
+            whole["choices"][0]["finish_reason"] = "error"
+            return Reply(body=json.dumps(whole).encode())
+        chunk = {"choices": [{"index": 0, "delta": {"content": "A c"}}], "usage": whole["usage"]}
+        return Reply(body=f"data: {json.dumps(chunk)}\n\n".encode())
+
+    fake_server.script = broken
+    job = new_job(60, provider=MODEL, limits={"concurrency": WIDTH}, run_={"max_cost_usd": 0.02})
+    ended = job.run()
+    assert ended.code == 4, ended.stdout + ended.stderr
+    assert 0.02 / PRICE <= fake_server.total <= 0.02 / PRICE + WIDTH + 1
+    before = fake_server.total
+    assert job.run().code == 4
+    assert fake_server.total == before, "what was paid for is remembered"

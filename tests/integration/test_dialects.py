@@ -147,6 +147,10 @@ def test_ones_own_prices_are_counted(tmp_path: Path) -> None:
         made = job(tmp_path, server.base_url, "generic", prices=str(prices))
         assert made.run().code == 0
     assert {row["cost_usd"] for row in made.rows("caption")} == {0.9}
+    prices.unlink()
+    copy = made.command("reparse", "--to", str(tmp_path / "copy"))
+    assert copy.code == 0, copy.stderr
+    assert made.command("status").code == 0, "its prices are kept in the output"
 
 
 def test_the_pictures_can_go_first(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ HALF = Usage(M, 0, None, 0, None, M // 2)
 
 def own(folder: Path, text: str) -> Prices:
     (folder / "prices.toml").write_text(text)
-    return Prices.load(folder / "prices.toml")
+    return Prices.load(str(folder / "prices.toml"))
 
 
 def test_ones_own_prices_go_before_ours_model_by_model(tmp_path: Path) -> None:
@@ -48,6 +48,7 @@ def test_writing_to_the_cache_costs_where_it_has_a_price(tmp_path: Path) -> None
         ("[models]\na = { input = 1 }", "a: expected"),
         ("[models]\na = { input = 1, output = -1 }", "a: expected"),
         ("[models]\na = { input = 1, output = nan }", "a: expected"),
+        (f"[models]\na = {{ input = 1, output = {'9' * 400} }}", "a: expected"),
         ("[models]\na = { input = 1, output = true }", "a: expected"),
         ("[models]\na = { input = 1, output = '1' }", "a: expected"),
         ("[models]\na = { input = 1, output = 1, chached = 1 }", "a: expected"),
@@ -64,7 +65,7 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, text: str, problem: str) ->
 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        Prices.load(tmp_path / "none.toml")
+        Prices.load(str(tmp_path / "none.toml"))
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot read"):
-        Prices.load(tmp_path / "binary.toml")
+        Prices.load(str(tmp_path / "binary.toml"))

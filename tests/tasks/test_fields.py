@@ -75,6 +75,17 @@ def test_the_type_of_a_column(part: Any, kind: str) -> None:
     assert found[1].type == kind
 
 
+@pytest.mark.parametrize("union", ["anyOf", "oneOf", "allOf"])
+def test_many_ways_to_one_part_are_gone_once(union: str) -> None:
+    ways = {f"d{n}": {union: [{"$ref": f"#/$defs/d{n + 1}"}] * 9} for n in range(14)}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/d0"}},
+        "$defs": {**ways, "d14": {"type": "integer"}},
+    }
+    assert read_schema(json.dumps(schema)).columns[0].type == "int"
+
+
 def test_values_come_out_as_their_columns_hold_them() -> None:
     schema = fields(
         text={"type": "string"},
