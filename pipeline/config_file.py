@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from pipeline.config import Config, Images, Limits, Manifest, Provider, Retry, Run, Section, Task
+from pipeline.config import Config, Images, Limits, Manifest, Provider, Regress, Retry, Run, Section, Task
 from pipeline.core.errors import ConfigError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -29,6 +29,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "provider": Provider,
     "limits": Limits,
     "retry": Retry,
+    "regress": Regress,
 }
 _REQUIRED = ("run", "manifest", "provider")
 
