@@ -52,6 +52,7 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("run", "max_failure_share"): 0.1,
     ("run", "max_input_failure_share"): 0.1,
     ("run", "max_cost_usd"): 2.5,
+    ("run", "gate"): "regress.toml",
     ("manifest", "path"): ("x.jsonl", "s3://bucket/*.parquet"),
     ("manifest", "kind"): "listing",
     ("manifest", "image"): "url",
@@ -95,7 +96,12 @@ EXAMPLES: dict[tuple[str, str], object] = {
     ("retry", "lifetime_attempts"): 20,
     ("retry", "total_seconds"): 10.0,
     ("retry", "repairs"): 0,
+    ("regress", "labels"): "labels.jsonl",
+    ("regress", "baseline"): "baseline.json",
+    ("regress", "cassettes"): "cassettes",
 }
+WHOLE = {"regress": ["regress.labels=l.jsonl", "regress.baseline=b.json"]}
+"""What a table that may be left out cannot be without."""
 ASK = ["tasks.0.kind=ask", "tasks.0.question=What is it?"]
 SECTIONS = {
     "run": models.Run,
@@ -105,6 +111,7 @@ SECTIONS = {
     "tasks": models.Task,
     "limits": models.Limits,
     "retry": models.Retry,
+    "regress": models.Regress,
 }
 
 
@@ -119,10 +126,13 @@ def test_every_key_can_be_written(tmp_path: Path, section: str, key: str) -> Non
     value = EXAMPLES[section, key]
     written = str(list(value)) if isinstance(value, tuple) else repr(value)
     place = f"{section}.0.{key}" if section == "tasks" else f"{section}.{key}"
-    kind = {"labels": ["tasks.0.kind=moderate"], "question": ASK[:1], "question_from": ASK[:1], "schema": ASK}.get(
-        key, []
-    )
-    config = load(tmp_path, MINIMAL, f"{place}={written}", *kind)
+    kind = {
+        "labels": ["tasks.0.kind=moderate"] if section == "tasks" else [],
+        "question": ASK[:1],
+        "question_from": ASK[:1],
+        "schema": ASK,
+    }.get(key, [])
+    config = load(tmp_path, MINIMAL, *WHOLE.get(section, ()), f"{place}={written}", *kind)
     found = config.tasks[0] if section == "tasks" else getattr(config, section)
     assert getattr(found, {"schema": "json_schema"}.get(key, key)) == value
 
@@ -148,7 +158,7 @@ def test_what_does_not_decide_an_answer_is_not_in_the_fingerprint(tmp_path: Path
         if section == "tasks" or f"{section}.{key}" in deciding:
             continue
         written = str(list(value)) if isinstance(value, tuple) else repr(value)
-        changed = load(tmp_path, MINIMAL, f"{section}.{key}={written}")
+        changed = load(tmp_path, MINIMAL, *WHOLE.get(section, ()), f"{section}.{key}={written}")
         assert fingerprint(changed) == fingerprint(load(tmp_path)), f"{section}.{key}"
     assert fingerprint(load(tmp_path, MINIMAL, "tasks.0.name=mine")) == fingerprint(load(tmp_path))
 
