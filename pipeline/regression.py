@@ -1,0 +1,165 @@
+"""The regression: asks a sample set, judges the answers by their labels, and tells what changed since the baseline."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from anyio.to_thread import run_sync
+
+from pipeline.app import Report, Wish, ask_server, run_until
+from pipeline.compose import new_run_id, record_of
+from pipeline.config import Config, Regress
+from pipeline.core.errors import KINDS, ConfigError, RunError
+from pipeline.engine.shutdown import Stop
+from pipeline.evaluation.answers import Answer, read_answers
+from pipeline.evaluation.baseline import Baseline, read_baseline, write_baseline
+from pipeline.evaluation.compare import compare
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.junit import junit
+from pipeline.evaluation.labels import Label, labels_by_key, read_labels
+from pipeline.evaluation.markdown import markdown
+from pipeline.evaluation.results import Comparison, Evaluation
+from pipeline.ledger.output import Output
+from pipeline.reporting.regress_page import regress_page
+from pipeline.reporting.regress_words import misses, verdict
+from pipeline.sample_pictures import thumbnails
+from pipeline.storage import local
+from pipeline.tape import Player, Recorder
+
+Mode = Literal["live", "record", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Regressed:
+    """How a regression ended. Without an `evaluation` its answers did not all come; `files` are the reports."""
+
+    exit_code: int
+    message: str
+    report: Report
+    evaluation: Evaluation | None = None
+    comparison: Comparison | None = None
+    files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The answers of one run, held against labels and baseline."""
+
+    answers: Sequence[Answer]
+    evaluation: Evaluation
+    comparison: Comparison | None
+
+
+async def regress(config: Config, mode: Mode, stop: Stop, *, update: bool = False, for_machine: bool = True) -> Regressed:
+    """Ask, judge and report. `update`: these answers become the baseline.
+
+    Every live regression asks anew, in a folder of its own below `run.output`; one that was stopped goes on. Raises
+    ConfigError (labels, baseline or cassettes are missing or wrong), HeldError, RunError.
+    """
+    settings = _settings(config, mode)
+    labels = read_labels(Path(settings.labels))
+    baseline = Path(settings.baseline)
+    before = None if update and not baseline.exists() else read_baseline(baseline)
+    with _folder(config, mode) as root:
+        asked = _asked(config, root, mode)
+        wish = Wish(for_machine=for_machine)
+        recorder, player = Recorder(Path(settings.cassettes or "")), Player(Path(settings.cassettes or ""))
+        opening = {"live": ask_server, "record": recorder.opening, "replay": player.opening}[mode]
+        begun = Output(root).holds_answers()
+        report = await run_until(asked, wish, stop, asking=opening)
+        if report.exit_code:
+            return Regressed(report.exit_code, report.message, report)
+        if mode == "record" and not begun:
+            recorder.prune()
+        judged = await run_sync(_judge, asked, labels, before, root)
+        missed = misses(player.missed, judged.answers)
+        if missed and judged.comparison is not None:
+            comparison = replace(judged.comparison, problems=(*judged.comparison.problems, *missed))
+            judged = replace(judged, comparison=comparison)
+        files = await run_sync(_write_reports, asked, Path(config.run.output), judged)
+    if not update:
+        code = 5 if judged.comparison is not None and judged.comparison.regressed else 0
+        message = verdict(judged.comparison)
+    elif unfit := [*missed, *_passing(judged.answers)]:
+        code, message = 5, f"The baseline {baseline} was not written: {' '.join(unfit)}"
+    else:
+        await run_sync(write_baseline, baseline, judged.evaluation, judged.answers)
+        code, message = 0, f"The baseline {baseline} was written: {len(judged.answers):,} answers."
+    return Regressed(code, message, report, judged.evaluation, judged.comparison, files)
+
+
+def _settings(config: Config, mode: Mode) -> Regress:
+    if config.regress is None:
+        raise ConfigError(["[regress] is missing: it names the labels of the pictures and the baseline"])
+    if mode != "live" and config.regress.cassettes is None:
+        raise ConfigError([f"regress.cassettes is missing: --{mode} needs a folder of recorded answers"])
+    return config.regress
+
+
+@contextmanager
+def _folder(config: Config, mode: Mode) -> Iterator[Path]:
+    """Where the answers go. What a replay gets costs nothing and is not kept."""
+    if mode == "replay":
+        with tempfile.TemporaryDirectory(prefix="vlm-batch-replay-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+        return
+    runs = Path(config.run.output) / ("recordings" if mode == "record" else "runs")
+    newest = max(runs.iterdir(), default=None) if runs.is_dir() else None
+    yield newest if newest is not None and _goes_on(config, Output(newest)) else runs / new_run_id()
+
+
+def _goes_on(config: Config, output: Output) -> bool:
+    """Whether a run was stopped in the middle that asked the same of the same server: its answers are paid for."""
+    kept, now = output.newest_config(), record_of(config)
+    if kept is None or output.success.exists():
+        return False
+    same = kept["fingerprints"] == now["fingerprints"] and kept["version"] == now["version"]
+    return same and kept["config"]["provider"] == now["config"]["provider"]
+
+
+def _asked(config: Config, root: Path, mode: Mode) -> Config:
+    """The run that gets the answers: whether too many failed is for the regression to judge, and replays do not wait."""
+    run = config.run.model_copy(
+        update={"output": str(root), "max_failure_share": 1.0, "max_input_failure_share": 1.0, "gate": None}
+    )
+    limits = config.limits.model_copy(update={"requests_per_minute": None}) if mode == "replay" else config.limits
+    return config.model_copy(update={"run": run, "limits": limits})
+
+
+def _judge(config: Config, labels: Sequence[Label], before: Baseline | None, root: Path) -> Judged:
+    answers = read_answers(root, {task.folder: task.kind for task in config.tasks})
+    if not labels_by_key(labels, [answer.key for answer in answers]):
+        named = config.regress.labels if config.regress else ""
+        raise RunError(
+            f"No picture has a label in {named}: a label's id or file has to be the picture's key, such as "
+            f"{answers[0].key!r}."
+        )
+    evaluation = evaluate(labels, answers)
+    return Judged(answers, evaluation, compare(evaluation, before) if before is not None else None)
+
+
+def _passing(answers: Sequence[Answer]) -> list[str]:
+    """A sentence about answers that failed in a way that may pass: they tell nothing of the model."""
+    failed = [answer for answer in answers if answer.failure and KINDS[answer.failure.split(":")[0]].retryable]
+    if not failed:
+        return []
+    return [f"{len(failed)} answers failed in a way that may pass ({failed[0].failure}); run the same command again."]
+
+
+def _write_reports(config: Config, folder: Path, judged: Judged) -> list[Path]:
+    """Into `folder`: a page, the same for a pull request, and what CI systems read. Raises LedgerError."""
+    title = ", ".join(sorted({config.model_of(task) for task in config.tasks}))
+    pictures = thumbnails(config, Output(Path(config.run.output)))
+    contents = {
+        "report.html": regress_page(title, judged.evaluation, judged.comparison, pictures),
+        "report.md": markdown(title, judged.evaluation, judged.comparison),
+        "junit.xml": junit(judged.evaluation, judged.comparison),
+    }
+    for name, content in contents.items():
+        local.replace(folder / name, content.encode("utf-8", "replace"), folder / "_run")
+    return [folder / name for name in contents]
