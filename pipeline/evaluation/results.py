@@ -118,5 +118,5 @@ class Comparison:
     @property
     def improved(self) -> bool:
         """Whether it got better, and nothing worse: worth a new baseline."""
-        better = [*self.changes, *self.moved]
-        return not self.regressed and any(one.verdict == "better" for one in better)
+        better = any(change.verdict == "better" for change in self.changes)
+        return not self.regressed and (better or any(one.verdict == "better" for one in self.moved))
