@@ -11,13 +11,14 @@ from typing import Literal
 
 from anyio.to_thread import run_sync
 
+from pipeline import __version__
 from pipeline.app import Report, Wish, ask_server, run_until
 from pipeline.compose import new_run_id, record_of
 from pipeline.config import Config, Regress
 from pipeline.core.errors import KINDS, ConfigError, RunError
 from pipeline.engine.shutdown import Stop
 from pipeline.evaluation.answers import Answer, read_answers
-from pipeline.evaluation.baseline import Baseline, read_baseline, write_baseline
+from pipeline.evaluation.baseline import Baseline, baseline_of, read_baseline, write_baseline
 from pipeline.evaluation.compare import compare
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.junit import junit
@@ -83,12 +84,13 @@ async def regress(config: Config, mode: Mode, stop: Stop, *, update: bool = Fals
             judged = replace(judged, comparison=comparison)
         files = await run_sync(_write_reports, asked, Path(config.run.output), judged)
     if not update:
-        code = 5 if judged.comparison is not None and judged.comparison.regressed else 0
-        message = verdict(judged.comparison)
+        compared = judged.comparison
+        code = 5 if compared is None or compared.regressed else 0
+        message = "" if compared is None else verdict(compared)
     elif unfit := [*missed, *_passing(judged.answers)]:
         code, message = 5, f"The baseline {baseline} was not written: {' '.join(unfit)}"
     else:
-        await run_sync(write_baseline, baseline, judged.evaluation, judged.answers)
+        await run_sync(write_baseline, baseline, baseline_of(judged.evaluation, _made_with(asked)))
         code, message = 0, f"The baseline {baseline} was written: {len(judged.answers):,} answers."
     return Regressed(code, message, report, judged.evaluation, judged.comparison, files)
 
@@ -141,6 +143,10 @@ def _judge(config: Config, labels: Sequence[Label], before: Baseline | None, roo
         )
     evaluation = evaluate(labels, answers)
     return Judged(answers, evaluation, compare(evaluation, before) if before is not None else None)
+
+
+def _made_with(config: Config) -> dict[str, str]:
+    return {"vlm-batch": __version__} | {f"model of {task.folder}": config.model_of(task) for task in config.tasks}
 
 
 def _passing(answers: Sequence[Answer]) -> list[str]:

@@ -1,22 +1,117 @@
-"""What a regression found, in sentences."""
+"""What a regression found, in sentences for a terminal and for what refers to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
-from pipeline.evaluation.results import Change, Comparison, Moved
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.evaluation.answers import Answer
+from pipeline.evaluation.results import Change, Comparison, Evaluation, Moved
+from pipeline.providers.replaying import Missed
 
 _NAMED: Final = 8
-"""Samples named in one sentence; the others are counted."""
+"""Samples or figures named in one sentence; the others are counted."""
+_SHOWN: Final = 20
+"""Samples that are shown with before and after; the page has them all."""
+_LINE: Final = 60
+"""Characters of an answer in the terminal."""
 
 
-class Asked(Protocol):
-    """An answer, as far as it says what was asked for it."""
+def verdict(comparison: Comparison) -> str:
+    """What the regression comes to; names metric and samples of what got worse, or says what to do with better ones."""
+    if comparison.regressed:
+        return f"Regressed: {'; '.join(_reasons(comparison))}."
+    if comparison.improved:
+        better = _figures(change for change in comparison.changes if change.verdict == "better")
+        moved = _keys([one for one in comparison.moved if one.verdict == "better"])
+        found = "; ".join(part for part in (better, moved) if part)
+        return f"Better than the baseline: {found}. To keep it, run the same with --update-baseline and commit the file."
+    return "No change beyond noise."
 
-    @property
-    def task(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def request_sha256(self) -> str | None: ...
+
+def _reasons(comparison: Comparison) -> Iterator[str]:
+    worse = [change for change in comparison.changes if change.verdict == "worse"]
+    if worse:
+        yield _figures(worse)
+    if alarming := [one for one in comparison.moved if one.alarming]:
+        yield f"fell by themselves: {_keys(alarming)}"
+    if comparison.missing:
+        yield f"not answered any more: {_listed([f'{key} ({task})' for task, key in comparison.missing])}"
+    yield from (problem.rstrip(".") for problem in comparison.problems)
+
+
+def _figures(changes: Sequence[Change] | Iterator[Change]) -> str:
+    return _listed(
+        [
+            f"{change.task} {change.metric} ({change.group}) {change.before:.3f} -> {change.after:.3f}"
+            for change in changes
+        ]
+    )
+
+
+def _keys(moved: Sequence[Moved]) -> str:
+    return _listed([f"{one.now.key} ({one.now.task} {one.metric})" for one in moved])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def misses(missed: Sequence[Missed], answers: Sequence[Answer]) -> tuple[str, ...]:
+    """A sentence for each thing that changed so that no cassette answers any more, with the samples."""
+    asked = {answer.request_sha256: f"{answer.key} ({answer.task})" for answer in answers}
+    found: dict[tuple[str, ...], list[Missed]] = {}
+    for one in missed:
+        found.setdefault(tuple(change.what for change in one.changes), []).append(one)
+    sentences = []
+    for what, alike in found.items():
+        names = [asked.get(one.request_sha256, f"a repair, {one.request_sha256[:12]}") for one in alike]
+        because = f"since the recording {' and '.join(what)} changed" if what else "nothing like them was recorded"
+        how = f" ({alike[0].changes[0].how})" if what else ""
+        sentences.append(
+            f"No cassette answers {len(alike):,} requests: {because}{how}: {_listed(names)}. Record again if that is meant."
+        )
+    return tuple(sentences)
+
+
+def print_comparison(evaluation: Evaluation, comparison: Comparison | None, console: Console) -> None:
+    """The figures over all samples, and the samples that moved with before and after."""
+    before = {(one.task, one.metric, one.group): one for one in comparison.changes} if comparison else {}
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "metric", "samples", "before", "now", "noise", ""):
+        table.add_column(heading, justify="left" if heading in {"task", "metric", ""} else "right")
+    for figure in evaluation.figures:
+        change = before.get((figure.task, figure.metric, figure.group))
+        if figure.group != "all" and (change is None or change.verdict == "same"):
+            continue
+        group = "" if figure.group == "all" else f" ({figure.group})"
+        past = (f"{change.before:.3f}", f"{change.after:.3f}", f"±{change.band:.3f}", change.verdict) if change else ()
+        now = past or ("", f"{figure.value:.3f}", "", "")
+        table.add_row(figure.task, escape(figure.metric + group), f"{figure.samples:,}", *now)
+    console.print(table)
+    moved = comparison.moved if comparison else ()
+    for one in moved[:_SHOWN]:
+        console.print(escape(_moved_line(one)), highlight=False, soft_wrap=True)
+    if len(moved) > _SHOWN:
+        console.print(f"... and {len(moved) - _SHOWN:,} more; the page has all of them")
+
+
+def _moved_line(one: Moved) -> str:
+    scores: Mapping[bool, str] = {True: "", False: f" {one.metric} {_score(one.before)} -> {_score(one.after)}"}
+    asked = ", asked differently" if one.asked_differently else ""
+    was, now = _cut(one.answer_before, one.failure_before), _cut(one.now.answer, one.now.failure)
+    return f"{one.verdict}: {one.now.key} ({one.now.task}){scores[one.before is None and one.after is None]}{asked}: {was} -> {now}"
+
+
+def _score(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _cut(answer: str | None, failure: str | None) -> str:
+    text = " ".join((failure or "nothing").split()) if answer is None else repr(" ".join(answer.split()))
+    return text if len(text) <= _LINE else f"{text[: _LINE - 3]}..."
