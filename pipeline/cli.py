@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.terminal import console, print_json, reported, set_up, show, show_changes
+from pipeline.terminal import all_said, begin, console, print_json, reported, set_up, show, show_changes
 
 if TYPE_CHECKING:
     from pipeline.app import Wish
@@ -220,17 +220,23 @@ def serve(
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Entry point of the command. Ends with exit code 1 where stdout does not take what there is to say."""
+    begin()
     try:
         app()
     except SystemExit as ended:
-        if "obstore" not in sys.modules:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        code = code if all_said() else 1
+    except OSError:
+        if all_said("\n"):  # some buffers forget what was refused: whether stdout is well shows by one line end more
             raise
-        # Its threads outlive Python's own end, and now and then bring the process down by a signal (0.12; 7 of 120 runs
-        # that ended right behind a fetch): the exit code would be lost, though everything is written.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+        code = 1
+    if "obstore" not in sys.modules:
+        sys.exit(code)
+    # Its threads outlive Python's own end, and now and then bring the process down by a signal (0.12; 7 of 120 runs
+    # that ended right behind a fetch): the exit code would be lost, though everything is written.
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

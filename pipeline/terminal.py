@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -79,3 +80,26 @@ def show_changes(made: Reparsed) -> None:
         if folder.is_dir():
             print(f"data: {folder}")
     print(made.message)
+
+
+def begin() -> None:
+    """End the process where stdout is closed: before anything is bought whose outcome nobody would hear of."""
+    if sys.stdout is None:  # closed by who started us; the next file that is opened would take its number
+        print("error: stdout is closed. Send it to a file, or to /dev/null.", file=sys.stderr)
+        sys.exit(1)
+
+
+def all_said(end: str = "") -> bool:
+    """Whether stdout took everything that was printed, and this `end`. Says why not, unless a pipe's reader is gone."""
+    try:
+        print(end=end, flush=True)
+    except BrokenPipeError:
+        pass
+    except OSError as error:
+        why = f"{error.strerror}. What the command did is done, what it had to say is lost."
+        print(f"error: Cannot write to stdout: {why}", file=sys.stderr)
+    else:
+        return True
+    # Python would try once more to write the rest, and complain by itself.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return False
