@@ -14,9 +14,7 @@ import pytest
 from tests.integration.command import COMMAND, ROOT, Job
 
 NewJob = Callable[..., Job]
-LOST = (
-    "error: Cannot write to stdout: No space left on device. What the command did is done, what it had to say is lost."
-)
+LOST = "error: Cannot write to stdout: {}. What the command did is done, what it had to say is lost."
 
 
 def said(job: Job, *arguments: str, **stdout: Any) -> tuple[int, list[str]]:
