@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.terminal import all_said, begin, console, print_json, reported, set_up, show, show_changes
+from pipeline.extras import need_judging
+from pipeline.terminal import (
+    all_said,
+    begin,
+    console,
+    print_json,
+    reported,
+    set_up,
+    show,
+    show_changes,
+    show_regression,
+)
 
 if TYPE_CHECKING:
     from pipeline.app import Wish
     from pipeline.config import Config
+    from pipeline.regression import Mode
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=V", help="Override one setting; may be repeated.")
@@ -166,9 +178,52 @@ def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
     from pipeline import app as application
 
     config = reported(configuration)
-    report = reported(lambda: anyio.run(application.run, config, wish))
+    gate = None
+    if config.run.gate is not None:
+        reported(need_judging)
+        from pipeline.gate import gate_of
+
+        gate = reported(lambda: gate_of(config, for_machine=wish.for_machine))
+    report = reported(lambda: anyio.run(application.run, config, wish, gate))
     show(report)
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def regress(
+    config: Annotated[Path, typer.Argument(help="The TOML file of the regression, with a table [regress].")],
+    record: Annotated[bool, typer.Option("--record", help="Ask, and keep every answer as a cassette.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="Take the answers from cassettes; ask nothing.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update-baseline", help="Accept these answers: they become the baseline.")
+    ] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Ask a sample set and hold the answers against their labels and the baseline.
+
+    Exit codes: 0 no change beyond noise, or better; 1 run error, 2 configuration, 4 the budget is spent, 5 regressed,
+    75 stopped early: run the same command again.
+    """
+    import anyio
+
+    from pipeline import checks
+
+    mode = _mode(record=record, replay=replay)
+    for_machine = set_up(verbose=False)
+    reported(need_judging)
+    from pipeline import regression
+
+    settings = reported(lambda: checks.read_config(config, overrides or [], to_ask=not replay))
+    found = reported(lambda: anyio.run(regression.regress_until_signals, settings, mode, update, for_machine))
+    show_regression(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _mode(*, record: bool, replay: bool) -> Mode:
+    if record and replay:
+        print("error: --record and --replay exclude each other", file=sys.stderr)
+        raise typer.Exit(2)
+    return "record" if record else "replay" if replay else "live"
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import Literal
 from anyio.to_thread import run_sync
 
 from pipeline import __version__
-from pipeline.app import Report, Wish, ask_server, run_until
+from pipeline.app import Report, Wish, ask_server, run_until, stopping_on_signals
 from pipeline.compose import new_run_id, record_of
 from pipeline.config import Config, Regress
 from pipeline.core.errors import KINDS, ConfigError, RunError
@@ -56,7 +56,16 @@ class Judged:
     comparison: Comparison | None
 
 
-async def regress(config: Config, mode: Mode, stop: Stop, *, update: bool = False, for_machine: bool = True) -> Regressed:
+async def regress_until_signals(config: Config, mode: Mode, update: bool, for_machine: bool) -> Regressed:
+    """`regress`, stopped by the first SIGTERM or SIGINT."""
+    stop = Stop()
+    async with stopping_on_signals(stop):
+        return await regress(config, mode, stop, update=update, for_machine=for_machine)
+
+
+async def regress(
+    config: Config, mode: Mode, stop: Stop, *, update: bool = False, for_machine: bool = True
+) -> Regressed:
     """Ask, judge and report. `update`: these answers become the baseline.
 
     Every live regression asks anew, in a folder of its own below `run.output`; one that was stopped goes on. Raises
@@ -64,8 +73,7 @@ async def regress(config: Config, mode: Mode, stop: Stop, *, update: bool = Fals
     """
     settings = _settings(config, mode)
     labels = read_labels(Path(settings.labels))
-    baseline = Path(settings.baseline)
-    before = None if update and not baseline.exists() else read_baseline(baseline)
+    before = _before(settings, update=update)
     with _folder(config, mode) as root:
         asked = _asked(config, root, mode)
         wish = Wish(for_machine=for_machine)
@@ -83,15 +91,13 @@ async def regress(config: Config, mode: Mode, stop: Stop, *, update: bool = Fals
             comparison = replace(judged.comparison, problems=(*judged.comparison.problems, *missed))
             judged = replace(judged, comparison=comparison)
         files = await run_sync(_write_reports, asked, Path(config.run.output), judged)
-    if not update:
-        compared = judged.comparison
-        code = 5 if compared is None or compared.regressed else 0
-        message = "" if compared is None else verdict(compared)
+    if judged.comparison is not None and not update:
+        code, message = 5 if judged.comparison.regressed else 0, verdict(judged.comparison)
     elif unfit := [*missed, *_passing(judged.answers)]:
-        code, message = 5, f"The baseline {baseline} was not written: {' '.join(unfit)}"
+        code, message = 5, f"The baseline {settings.baseline} was not written: {' '.join(unfit)}"
     else:
-        await run_sync(write_baseline, baseline, baseline_of(judged.evaluation, _made_with(asked)))
-        code, message = 0, f"The baseline {baseline} was written: {len(judged.answers):,} answers."
+        await run_sync(write_baseline, Path(settings.baseline), baseline_of(judged.evaluation, _made_with(asked)))
+        code, message = 0, f"The baseline {settings.baseline} was written: {len(judged.answers):,} answers."
     return Regressed(code, message, report, judged.evaluation, judged.comparison, files)
 
 
@@ -101,6 +107,12 @@ def _settings(config: Config, mode: Mode) -> Regress:
     if mode != "live" and config.regress.cassettes is None:
         raise ConfigError([f"regress.cassettes is missing: --{mode} needs a folder of recorded answers"])
     return config.regress
+
+
+def _before(settings: Regress, *, update: bool) -> Baseline | None:
+    """The baseline, which is to be there unless this is to become one."""
+    path = Path(settings.baseline)
+    return None if update and not path.exists() else read_baseline(path)
 
 
 @contextmanager
@@ -120,12 +132,12 @@ def _goes_on(config: Config, output: Output) -> bool:
     kept, now = output.newest_config(), record_of(config)
     if kept is None or output.success.exists():
         return False
-    same = kept["fingerprints"] == now["fingerprints"] and kept["version"] == now["version"]
-    return same and kept["config"]["provider"] == now["config"]["provider"]
+    same = [kept[name] == now[name] for name in ("fingerprints", "version")]
+    return all(same) and bool(kept["config"]["provider"] == now["config"]["provider"])
 
 
 def _asked(config: Config, root: Path, mode: Mode) -> Config:
-    """The run that gets the answers: whether too many failed is for the regression to judge, and replays do not wait."""
+    """The run that gets the answers. Whether too many failed is for the regression to judge; replays do not wait."""
     run = config.run.model_copy(
         update={"output": str(root), "max_failure_share": 1.0, "max_input_failure_share": 1.0, "gate": None}
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.app import Report
+    from pipeline.regression import Regressed
     from pipeline.reparse import Reparsed
 
 Result = TypeVar("Result")
@@ -69,6 +70,19 @@ def show(report: Report) -> None:
         if folder.is_dir():
             print(f"data: {folder}")
     print(report.message)
+
+
+def show_regression(found: Regressed) -> None:
+    """How a regression ended: what it cost, what moved, where the reports lie."""
+    from pipeline.reporting.regress_words import print_comparison
+    from pipeline.reporting.totals import print_totals
+
+    print_totals(found.report.totals, console())
+    if found.evaluation is not None:
+        print_comparison(found.evaluation, found.comparison, console())
+    for path in found.files:
+        print(f"report: {path}")
+    print(found.message)
 
 
 def show_changes(made: Reparsed) -> None:

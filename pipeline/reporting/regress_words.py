@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Console
@@ -29,7 +29,9 @@ def verdict(comparison: Comparison) -> str:
         better = _figures(change for change in comparison.changes if change.verdict == "better")
         moved = _keys([one for one in comparison.moved if one.verdict == "better"])
         found = "; ".join(part for part in (better, moved) if part)
-        return f"Better than the baseline: {found}. To keep it, run the same with --update-baseline and commit the file."
+        return (
+            f"Better than the baseline: {found}. To keep it, run the same with --update-baseline and commit the file."
+        )
     return "No change beyond noise."
 
 
@@ -73,9 +75,8 @@ def misses(missed: Sequence[Missed], answers: Sequence[Answer]) -> tuple[str, ..
         names = [asked.get(one.request_sha256, f"a repair, {one.request_sha256[:12]}") for one in alike]
         because = f"since the recording {' and '.join(what)} changed" if what else "nothing like them was recorded"
         how = f" ({alike[0].changes[0].how})" if what else ""
-        sentences.append(
-            f"No cassette answers {len(alike):,} requests: {because}{how}: {_listed(names)}. Record again if that is meant."
-        )
+        which = f"{because}{how}: {_listed(names)}"
+        sentences.append(f"No cassette answers {len(alike):,} requests: {which}. Record again if that is meant.")
     return tuple(sentences)
 
 
@@ -102,10 +103,10 @@ def print_comparison(evaluation: Evaluation, comparison: Comparison | None, cons
 
 
 def _moved_line(one: Moved) -> str:
-    scores: Mapping[bool, str] = {True: "", False: f" {one.metric} {_score(one.before)} -> {_score(one.after)}"}
+    scores = "" if one.before is one.after is None else f" {one.metric} {_score(one.before)} -> {_score(one.after)}"
     asked = ", asked differently" if one.asked_differently else ""
     was, now = _cut(one.answer_before, one.failure_before), _cut(one.now.answer, one.now.failure)
-    return f"{one.verdict}: {one.now.key} ({one.now.task}){scores[one.before is None and one.after is None]}{asked}: {was} -> {now}"
+    return f"{one.verdict}: {one.now.key} ({one.now.task}){scores}{asked}: {was} -> {now}"
 
 
 def _score(value: float | None) -> str:
