@@ -72,7 +72,7 @@ class Replaying(Wrapped):
         """Against the cassette that shares a text or a picture and differs in the fewest things."""
         parts = set(_parts(now))
         like = [
-            (_distance(cassette.request, now), -shared, sha256)
+            (*_distance(cassette.request, now), -shared, sha256)
             for sha256, cassette in self._cassettes.items()
             if (shared := len(parts.intersection(_parts(cassette.request))))
         ]
@@ -87,9 +87,15 @@ def _parts(request: Asked) -> list[str | None]:
     return [text.sha256 for text in request.texts] + [one.sha256 or one.address for one in request.pictures]
 
 
-def _distance(was: Asked, now: Asked) -> int:
-    """In how many things two requests differ."""
-    return sum(getattr(was, name) != getattr(now, name) for name in ("model", "texts", "sampling", "pictures"))
+def _distance(was: Asked, now: Asked) -> tuple[int, int]:
+    """In how many things two requests differ, and in how many members of their sampling."""
+    things = (
+        was.model != now.model,
+        was.texts != now.texts,
+        was.sampling != now.sampling,
+        was.pictures != now.pictures,
+    )
+    return sum(things), len(was.sampling.items() ^ now.sampling.items())
 
 
 def _changes(cassette: Cassette, now: Asked, versions: Mapping[str, str]) -> tuple[Change, ...]:
