@@ -70,18 +70,32 @@ class Replaying(Wrapped):
 
     def _compared(self, now: Asked) -> Missed:
         """Against the cassette that shares a text or a picture and differs in the fewest things."""
-        texts, pictures = set(now.texts), set(now.pictures)
+        parts = set(_parts(now))
         like = [
-            (len(changes), -len(shared), cassette.request.sha256, changes)
-            for cassette in self._cassettes.values()
-            if (shared := texts.intersection(cassette.request.texts))
-            or pictures.intersection(cassette.request.pictures)
-            for changes in [_changes(cassette, now, self._versions)]
+            (*_distance(cassette.request, now), -shared, sha256)
+            for sha256, cassette in self._cassettes.items()
+            if (shared := len(parts.intersection(_parts(cassette.request))))
         ]
         if not like:
             return Missed(now.sha256, "", ())
-        *_, nearest, changes = min(like)
-        return Missed(now.sha256, name_of(nearest), changes)
+        nearest = self._cassettes[min(like)[-1]]
+        return Missed(now.sha256, name_of(nearest.request.sha256), _changes(nearest, now, self._versions))
+
+
+def _parts(request: Asked) -> list[str | None]:
+    """What tells its texts and pictures from others."""
+    return [text.sha256 for text in request.texts] + [one.sha256 or one.address for one in request.pictures]
+
+
+def _distance(was: Asked, now: Asked) -> tuple[int, int]:
+    """In how many things two requests differ, and in how many members of their sampling."""
+    things = (
+        was.model != now.model,
+        was.texts != now.texts,
+        was.sampling != now.sampling,
+        was.pictures != now.pictures,
+    )
+    return sum(things), len(was.sampling.items() ^ now.sampling.items())
 
 
 def _changes(cassette: Cassette, now: Asked, versions: Mapping[str, str]) -> tuple[Change, ...]:

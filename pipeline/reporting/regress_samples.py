@@ -21,6 +21,11 @@ class Question:
     after: Pieces | None
 
     @property
+    def metrics(self) -> frozenset[str]:
+        """Those that moved."""
+        return frozenset(move.metric for move in self.moves)
+
+    @property
     def urgency(self) -> int:
         """0 for what is a regression by itself, then what got worse, what moved otherwise, what failed, the rest."""
         if any(move.alarming for move in self.moves):

@@ -59,7 +59,7 @@ def evaluation() -> Evaluation:
 def _figures(task: str, metric: str, value: float) -> list[Figure]:
     groups = ["all", *sorted({f"category: {one['category']}" for one in labels()}), "language: en", "language: de"]
     return [
-        Figure(task, metric, group, 33 - 3 * number, value * (1 + number / 9), value * 0.8, value * (1.3 + number / 9))
+        Figure(task, metric, group, 33 - 2 * number, value * (1 + number / 40), value * 0.8, value * (1.2 + number / 40))
         for number, group in enumerate(groups)
     ]
 
