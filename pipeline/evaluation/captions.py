@@ -2,7 +2,7 @@
 
 `chrf` is chrF++ (sacrebleu: character 6-grams, word bigrams, beta 2) against the reference it is closest to, from 0
 to 1. `keywords` is the share named of what the label says a caption names (`subject`, `subjects`), and where it says
-nothing, of the content words of all reference captions: words of more than three characters, or of any in a script
+nothing, of the content words of all reference captions: words of more than two characters, or of any in a script
 without case, that are no English function words. The facts of `must_contain` are a metric of their own.
 
 A word is named where it stands as a word of its own, without regard to case, also in its regular English plural.
@@ -22,73 +22,16 @@ _CHRF = CHRF(word_order=2)
 _MARKS = string.punctuation + "“”„‘’«»‹›–—…·।、。，：；！？「」『』（）"
 """What is taken off the ends of words."""
 _FUNCTION_WORDS = frozenset(
-    [
-        "about",
-        "above",
-        "across",
-        "after",
-        "against",
-        "along",
-        "also",
-        "among",
-        "around",
-        "been",
-        "before",
-        "behind",
-        "below",
-        "beneath",
-        "beside",
-        "between",
-        "both",
-        "down",
-        "each",
-        "from",
-        "have",
-        "here",
-        "into",
-        "itself",
-        "just",
-        "like",
-        "more",
-        "most",
-        "near",
-        "only",
-        "onto",
-        "other",
-        "over",
-        "same",
-        "several",
-        "some",
-        "such",
-        "than",
-        "that",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "through",
-        "toward",
-        "towards",
-        "under",
-        "until",
-        "upon",
-        "very",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "whose",
-        "will",
-        "with",
-        "within",
-        "without",
-        "your",
-    ]
+    re.findall(
+        r"\w+",
+        """
+    and are but can for had has her him his how its not off one our out she the too two was who you
+        about above across after against along also among around been before behind below beneath beside between
+    both down each from have here into itself just like more most near only onto other over same several some
+    such than that their them then there these they this those through toward towards under until upon very what
+    when where which while whose will with within without your
+    """,
+    )
 )
 
 
@@ -110,7 +53,7 @@ def keywords(subjects: Sequence[Sequence[str]], captions: Sequence[str], caption
 def _content_words(captions: Sequence[str]) -> list[str]:
     words = {word.strip(_MARKS) for caption in captions for word in folded(caption).split()}
     content = words - _FUNCTION_WORDS - {""}
-    return sorted(word for word in content if len(word) > 3 or word.upper() == word.lower())
+    return sorted(word for word in content if len(word) > 2 or word.upper() == word.lower())
 
 
 def _names(word: str, within: str) -> bool:

@@ -21,10 +21,11 @@ _LEAST_TO_COMPARE = 8
 def tolerance(reference: str) -> float:
     """How far a text's character error rate may move by noise, by the characters of its reference.
 
-    A run's errors change by less than 15 points; in a short text, chance adds to that: four standard deviations of
-    counting errors at 6 % are one over the root of the length.
+    A run's errors change by less than 20 points; in a short text, chance adds to that: four standard deviations of
+    counting errors at 6 % are one over the root of the length. Where nothing is to be read, anything is too much.
     """
-    return min(0.9, 0.15 + 1 / math.sqrt(max(1, len(normalise(reference)))))
+    length = len(normalise(reference))
+    return 0.2 + 1 / math.sqrt(length) if length else 0.9
 
 
 def fell(sample: Sample, good: Record, bad: Record) -> str | None:
@@ -40,7 +41,7 @@ def fell(sample: Sample, good: Record, bad: Record) -> str | None:
 
 
 def exchanged(samples: Sequence[Sample], before: Mapping[tuple[str, str], Record]) -> dict[tuple[str, str], str]:
-    """Pairs of samples that answer what the other one answered before, and are worse for it: their metric by (task, key).
+    """Samples that exchanged their answers and are worse for it: the metric in which they are, by (task, key).
 
     Only answers that one sample alone gave count, and only those long enough not to be equal by chance.
     """
@@ -100,7 +101,7 @@ def _caption(_sample: Sample, good: Record, bad: Record) -> str | None:
     near, far = good.scores.get("chrf"), bad.scores.get("chrf")
     named, still = good.scores.get("keywords"), bad.scores.get("keywords")
     if named is not None and still is not None:
-        less_like = near is None or far is None or near - far >= 0.1
+        less_like = near is None or far is None or (near - far >= 0.1 and far <= 0.35)
         return "keywords" if named >= 0.3 and still <= named / 3 and less_like else None
     if near is not None and far is not None:
         return "chrf" if near >= 0.35 and far <= min(0.2, near / 2) else None

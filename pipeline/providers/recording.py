@@ -20,7 +20,10 @@ from pipeline.providers.complaint import without_key
 from pipeline.providers.wrapped import Wrapped
 from pipeline.storage import local
 
-_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{80,}")
+SHORTEST: Final = 80
+"""Characters of base64 that are too many; 60 bytes of a picture."""
+_ENCODED = re.compile(r"[A-Za-z0-9+/=_-]{60,}(?:(?:\\r)?\\n[A-Za-z0-9+/=_-]+)*")
+"""Also in lines, as JSON writes their ends."""
 VARIETY: Final = 32
 """Different characters from which on such a run is data in base64: of 80 random ones about 46 differ. A ruled line, an
 answer that ended in a loop, a number in hexadecimal digits and a long word have fewer."""
@@ -90,6 +93,6 @@ def secret_in(content: bytes, secret: str | None) -> str | None:
     if without_key(content, secret) != content:
         return "the server's key"
     text = content.decode()
-    if ";base64," in text or any(len(set(run)) >= VARIETY for run in _ENCODED.findall(text)):
+    if ";base64," in text or any(len(run) >= SHORTEST and len(set(run)) >= VARIETY for run in _ENCODED.findall(text)):
         return "data in base64"
     return None

@@ -105,6 +105,7 @@ def test_the_run_gets_the_reply_as_it_came(tmp_path: Path) -> None:
     ("said", "what"),
     [
         (answer("data of the picture: " + ENCODED[:80]), "data in base64"),
+        (answer("\n".join(ENCODED[at : at + 76] for at in range(0, 760, 76))), "data in base64"),
         (answer("data:image/png;base64,iVBORw0KGgo="), "data in base64"),
         (answer(prompt_text=base64.urlsafe_b64encode(PICTURE).decode()), "data in base64"),
     ],
