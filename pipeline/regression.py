@@ -170,14 +170,13 @@ def _passing(answers: Sequence[Answer]) -> list[str]:
 
 
 def _write_reports(config: Config, folder: Path, judged: Judged) -> list[Path]:
-    """Into `folder`: a page, the same for a pull request, and what CI systems read. Raises LedgerError."""
+    """Into `folder`: a page; beside a baseline also what pull requests and CI systems show. Raises LedgerError."""
     title = ", ".join(sorted({config.model_of(task) for task in config.tasks}))
     pictures = thumbnails(config, Output(Path(config.run.output)))
-    contents = {
-        "report.html": regress_page(title, judged.evaluation, judged.comparison, pictures),
-        "report.md": markdown(title, judged.evaluation, judged.comparison),
-        "junit.xml": junit(judged.evaluation, judged.comparison),
-    }
+    contents = {"report.html": regress_page(title, judged.evaluation, judged.comparison, pictures)}
+    if judged.comparison is not None:
+        contents["report.md"] = markdown(judged.evaluation, judged.comparison)
+        contents["junit.xml"] = junit(judged.evaluation, judged.comparison)
     for name, content in contents.items():
         local.replace(folder / name, content.encode("utf-8", "replace"), folder / "_run")
     return [folder / name for name in contents]
