@@ -36,14 +36,16 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _reasons(comparison: Comparison) -> Iterator[str]:
+    yield from (problem.rstrip(".") for problem in comparison.problems)
     worse = [change for change in comparison.changes if change.verdict == "worse"]
-    if worse:
-        yield _figures(worse)
+    overall = {(change.task, change.metric) for change in worse if change.group == "all"}
+    # Where the whole set got worse, its groups did too.
+    if telling := [one for one in worse if one.group == "all" or (one.task, one.metric) not in overall]:
+        yield _figures(telling)
     if alarming := [one for one in comparison.moved if one.alarming]:
         yield f"fell by themselves: {_keys(alarming)}"
     if comparison.missing:
         yield f"not answered any more: {_listed([f'{key} ({task})' for task, key in comparison.missing])}"
-    yield from (problem.rstrip(".") for problem in comparison.problems)
 
 
 def _figures(changes: Sequence[Change] | Iterator[Change]) -> str:
