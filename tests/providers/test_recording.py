@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import random
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,14 @@ from PIL import Image
 
 from pipeline.core.errors import ConfigError, LedgerError
 from pipeline.core.pictures import LinkedImage
-from pipeline.core.types import Prompt
+from pipeline.core.types import Completion, Prompt
 from pipeline.providers.asked import request_sha256
 from pipeline.providers.cassette import prune
+from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.recording import Recording, secret_in
-from tests.providers.cassettes import VERSIONS, answer, files, record, rendered, replay, response, server
+from pipeline.providers.server import NO_NOTES, Server
+from pipeline.providers.usage import Prices
+from tests.providers.cassettes import VERSIONS, Saying, answer, files, record, rendered, replay, response, server
 from tests.providers.examples import KEY, fixed, image, prompt, provider
 
 PICTURE = random.Random(1).randbytes(3000)
@@ -260,3 +265,24 @@ def test_a_folder_that_cannot_be_written_stops_the_recording(tmp_path: Path) -> 
 def test_a_replay_without_cassettes_says_how_to_make_some(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there are no cassettes in"):
         replay(tmp_path / "none", rendered(prompt()))
+
+
+def test_an_answer_that_would_read_otherwise_is_kept_as_its_text(tmp_path: Path) -> None:
+    class Dated(Server):
+        """Reads a member that cassettes leave out."""
+
+        def read(self, body: bytes, notes: Mapping[str, str] = NO_NOTES) -> Completion:
+            return replace(super().read(body, notes), text=str(json.loads(body).get("created")))
+
+    inner = Dated(
+        DIALECTS["generic"],
+        base_url="http://127.0.0.1:1/v1",
+        api_key=KEY,
+        transport=Saying(lambda _: response(answer())),
+        timeout_s=5,
+        prices=Prices.load(),
+    )
+    body = rendered(prompt())
+    anyio.run(Recording(inner, tmp_path, VERSIONS, KEY).send, body)
+    assert only(tmp_path)["reply"]["form"] == "text"
+    assert json.loads(replay(tmp_path, body).body) == answer()

@@ -62,15 +62,17 @@ def test_no_two_samples_have_one_caption_and_a_stranger_is_none_of_them() -> Non
 
 def test_it_reads_with_a_few_wrong_letters_and_says_when_there_are_none() -> None:
     assert said(ask(source("photo-coins"), READ)) == "language: none"
-    wrong = letters = 0
+    wrong: dict[str, int] = {}
+    letters = 0
     for name, label in LABELS.items():
         if label.get("text"):
             language, _, text = said(ask(source(name), READ)).partition("\n\n")
             assert language == f"language: {label['lang'][0]}"
             assert len(text) == len(label["text"])
-            wrong += sum(one != other for one, other in zip(text, label["text"], strict=True))
+            wrong[name] = sum(one != other for one, other in zip(text, label["text"], strict=True))
             letters += len(text)
-    assert 0.002 < wrong / letters < 0.03
+    assert 0.002 < sum(wrong.values()) / letters < 0.03
+    assert max(wrong, key=wrong.__getitem__) == "doc-german-fraktur"
 
 
 def test_it_judges_by_the_labels_of_the_request_and_leaves_one_open() -> None:
