@@ -83,8 +83,7 @@ async def regress(
         report = await run_until(asked, wish, stop, asking=opening)
         if report.exit_code:
             return Regressed(report.exit_code, report.message, report)
-        if mode == "record" and not begun:
-            recorder.prune()
+        recorder.close(whole=not begun)
         judged = await run_sync(_judge, asked, labels, before, root)
         missed = misses(player.missed, judged.answers)
         if missed and judged.comparison is not None:
@@ -142,7 +141,9 @@ def _asked(config: Config, root: Path, mode: Mode) -> Config:
         update={"output": str(root), "max_failure_share": 1.0, "max_input_failure_share": 1.0, "gate": None}
     )
     limits = config.limits.model_copy(update={"requests_per_minute": None}) if mode == "replay" else config.limits
-    return config.model_copy(update={"run": run, "limits": limits})
+    # A cassette is found by the picture's bytes, so these are sent.
+    images = config.images.model_copy(update={"send": config.images.send if mode == "live" else "inline"})
+    return config.model_copy(update={"run": run, "limits": limits, "images": images})
 
 
 def _judge(config: Config, labels: Sequence[Label], before: Baseline | None, root: Path) -> Judged:

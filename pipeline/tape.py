@@ -49,9 +49,16 @@ class Recorder:
             self._recording = Recording(server, self._folder, _versions(), key)
             yield self._recording
 
-    def prune(self) -> None:
-        """Delete the cassettes that the run did not ask for: it has asked everything."""
-        if self._recording is not None:
+    def close(self, *, whole: bool) -> None:
+        """Once the run is over; if it asked the `whole` set, cassettes that it did not ask for are deleted.
+
+        Raises LedgerError: an answer could not, or must not, be written.
+        """
+        if self._recording is None:
+            return
+        if self._recording.error is not None:
+            raise self._recording.error
+        if whole:
             prune(self._folder, self._recording.used)
 
 

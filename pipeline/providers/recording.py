@@ -43,6 +43,8 @@ class Recording(Wrapped):
         self._secret = secret
         self._used: set[str] = set()
         self._writing = anyio.Lock()
+        self.error: LedgerError | None = None
+        """Why the first answer that is missing among the cassettes could not, or must not, be written."""
 
     @property
     def used(self) -> Collection[str]:
@@ -50,15 +52,19 @@ class Recording(Wrapped):
         return frozenset(self._used)
 
     async def send(self, body: bytes, route: str | None = None) -> Reply:
-        """One attempt. Raises CallError when no whole answer came, LedgerError when one cannot or must not be written:
-        it holds the key, or data in base64.
+        """One attempt. Raises CallError when no whole answer came.
+
+        One that cannot or must not be written (it holds the key, or data in base64) is paid for and goes on its way.
         """
         reply = await self._inner.send(body, route)
         self._used.add(request_sha256(body))
         if 200 <= reply.status < 300:
             # One at a time: two equal requests write the same file.
             async with self._writing:
-                await run_sync(self._keep, body, reply)
+                try:
+                    await run_sync(self._keep, body, reply)
+                except LedgerError as error:
+                    self.error = self.error or error
         return reply
 
     def _keep(self, body: bytes, reply: Reply) -> None:

@@ -48,7 +48,17 @@ def server(say: Callable[[bytes], httpx.Response], **changes: Any) -> Server:
 
 def record(folder: Path, body: bytes, said: httpx.Response, *, secret: str | None = KEY, **changes: Any) -> Reply:
     """One answer recorded; the reply as the run got it."""
-    return anyio.run(Recording(server(lambda _: said, **changes), folder, VERSIONS, secret).send, body)
+    recording = Recording(server(lambda _: said, **changes), folder, VERSIONS, secret)
+    reply = anyio.run(recording.send, body)
+    assert recording.error is None
+    return reply
+
+
+def refusal(folder: Path, body: bytes, said: httpx.Response) -> str:
+    """Why an answer was not recorded; the run got it all the same."""
+    recording = Recording(server(lambda _: said), folder, VERSIONS, KEY)
+    assert anyio.run(recording.send, body).status == said.status_code
+    return str(recording.error)
 
 
 def replay(folder: Path, body: bytes, versions: Mapping[str, str] = VERSIONS, **changes: Any) -> Reply:

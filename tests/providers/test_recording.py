@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.core.errors import ConfigError, LedgerError
+from pipeline.core.errors import ConfigError
 from pipeline.core.pictures import LinkedImage
 from pipeline.core.types import Completion, Prompt
 from pipeline.providers.asked import request_sha256
@@ -28,7 +28,18 @@ from pipeline.providers.dialects import DIALECTS
 from pipeline.providers.recording import Recording, secret_in
 from pipeline.providers.server import NO_NOTES, Server
 from pipeline.providers.usage import Prices
-from tests.providers.cassettes import VERSIONS, Saying, answer, files, record, rendered, replay, response, server
+from tests.providers.cassettes import (
+    VERSIONS,
+    Saying,
+    answer,
+    files,
+    record,
+    refusal,
+    rendered,
+    replay,
+    response,
+    server,
+)
 from tests.providers.examples import KEY, fixed, image, prompt, provider
 
 PICTURE = random.Random(1).randbytes(3000)
@@ -116,10 +127,10 @@ def test_the_run_gets_the_reply_as_it_came(tmp_path: Path) -> None:
     ],
 )
 def test_an_answer_that_git_must_not_hold_is_not_written(tmp_path: Path, said: dict[str, Any], what: str) -> None:
-    with pytest.raises(LedgerError, match=what) as caught:
-        record(tmp_path, rendered(prompt()), response(said))
-    assert "request " + hashlib.sha256(rendered(prompt())).hexdigest()[:12] in str(caught.value)
-    assert ENCODED[:40] not in str(caught.value)
+    refused = refusal(tmp_path, rendered(prompt()), response(said))
+    assert what in refused
+    assert "request " + hashlib.sha256(rendered(prompt())).hexdigest()[:12] in refused
+    assert ENCODED[:40] not in refused
     assert files(tmp_path) == {}
 
 
@@ -131,9 +142,9 @@ def test_no_key_is_ever_written(tmp_path: Path) -> None:
         (rendered(prompt()), response(answer(), headers={"x-litellm-response-cost": f"0.1 {KEY}"})),
         (rendered(prompt()), response(escaped.encode())),
     ):
-        with pytest.raises(LedgerError, match="the server's key") as caught:
-            record(tmp_path, body, said)
-        assert KEY not in str(caught.value)
+        refused = refusal(tmp_path, body, said)
+        assert "the server's key" in refused
+        assert KEY not in refused
     assert files(tmp_path) == {}
 
 
@@ -256,10 +267,10 @@ def test_equal_requests_at_once_leave_one_whole_file_and_unused_ones_go(tmp_path
     assert json.loads(replay(tmp_path, new).body)["choices"][0]["message"]["content"] == "A cup on a table."
 
 
-def test_a_folder_that_cannot_be_written_stops_the_recording(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LedgerError, match="Cannot write"):
-        record(tmp_path / "file" / "cassettes", rendered(prompt()), response(answer()))
+    refused = refusal(tmp_path / "file" / "cassettes", rendered(prompt()), response(answer()))
+    assert "Cannot write" in refused
 
 
 def test_a_replay_without_cassettes_says_how_to_make_some(tmp_path: Path) -> None:
