@@ -144,6 +144,7 @@ class Job:
     provider: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, Any] = field(default_factory=dict)
     retry: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)
     env: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -163,6 +164,7 @@ class Job:
             "provider": {"dialect": "generic", "base_url": self.base_url, "model": "fake/vlm", **self.provider},
             "limits": self.limits,
             "retry": self.retry,
+            **self.more,
         }
         parts = [_table(f"[{name}]", values) for name, values in tables.items() if values]
         self.config.write_text("\n".join([*parts, *(_table("[[tasks]]", task) for task in self.tasks)]))
