@@ -62,9 +62,11 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 
 NO_VISION: Final = _words(
-    r"not a multimodal model|image input is not supported|(?:does not|doesn't) support (?:image|vision)(?: inputs?|s)?"
-    r"|image_url is only supported by certain models|len\(combined_imgs\)"
+    r"not a multimodal model|image input is not supported|image_url is only supported by certain models"
+    r"|len\(combined_imgs\)|(?:does not|doesn't) support (?:images?|vision)(?: (?:inputs?|content|capabilities|features))?"
+    r"(?: (?:as inputs?|at all|yet))?(?=[.,;!)\]}\"'\\\n]|\s+-\s|\s*$)"
 )
+"""A sentence that goes on after it ("... support image format image/webp") is about one picture."""
 MESSAGE_STOPS: Final = (
     (_words(r"AuthenticationError|authentication error|(?:invalid|incorrect) api key|no connected db"), KEY),
     (_words(r"invalid model name|server is pinned to"), MODEL),
@@ -74,9 +76,15 @@ MESSAGE_STOPS: Final = (
     (_words(r"BudgetExceededError|budget has been exceeded"), MONEY),
 )
 NO_MONEY: Final = _words(
-    r"exceeded your current quota|spend(?:ing)? limit|insufficient (?:quota|credits?|funds|balance)|out of credits?"
+    r"spend(?:ing)? (?:limit|cap)|insufficient (?:credits?|funds|balance)|out of credits?|credits are depleted"
     r"|budget has been exceeded"
 )
+QUOTA: Final = _words(r"exceeded your current quota|insufficient quota")
+"""An empty account, unless a code or other words say that it is a limit of a minute: Gemini words both alike."""
+PASSING_LIMIT: Final = re.compile(
+    r"per[ _-]?(?:second|min)|resource[ _](?:has been )?exhausted|quota exceeded for|retry in \d", re.IGNORECASE
+)
+"""Gemini's words for such a limit, which LiteLLM hands on without their code (its issues 11725 and 33421, 2026-07)."""
 
 RATE_CODES: Final = frozenset(
     {"rate_limit_exceeded", "rate_limit_error", "too_many_requests", "requests", "tokens", "resource_exhausted"}
@@ -108,8 +116,10 @@ STARTING: Final = _words(
 )
 BY_CODE: Final = ((CONTEXT_CODES, "context_too_long"), (IMAGE_CODES, "image_rejected"), (RATE_CODES, "http_429"))
 BROKEN_ANSWER: Final = _words(r"model produced output that does not match the expected")
-BROKEN_IMAGE: Final = _words(r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated")
-
+BROKEN_IMAGE: Final = _words(
+    r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated"
+    r"|(?:does not|doesn't) support images?"
+)
 
 LITELLM: Final = {
     "AuthenticationError": 401,
@@ -196,8 +206,9 @@ def _stop(status: int, said: Complaint) -> str | None:
         if code in said.codes:
             return advice
     if status == 429:
-        # Some servers word a passing rate limit like an empty account, but give it a code.
-        return MONEY if NO_MONEY.search(said.message) and not said.codes & RATE_CODES else None
+        passing = said.codes & RATE_CODES or PASSING_LIMIT.search(said.message)
+        empty = NO_MONEY.search(said.message) or (QUOTA.search(said.message) and not passing)
+        return MONEY if empty else None
     return next((advice for words, advice in MESSAGE_STOPS if words.search(said.message)), None)
 
 

@@ -12,6 +12,10 @@ from pipeline.providers.dialects import DIALECTS
 from tests.providers.bodies import GRPC, HTML, delta, err, events, fw, lc, lite, raw, said, sg
 from tests.providers.examples import provider
 
+EXHAUSTED = "Resource has been exhausted (e.g. check quota)."
+PER_MINUTE = "You exceeded your current quota: Quota exceeded for requests per minute"
+GEMINI = "You exceeded your current quota, please check your plan and billing details."
+
 # dialect, status, body, what it means: a kind of CallError, STOP with a piece of the advice, WAIT for a starting server
 STOP, WAIT = "stop: ", "starting"
 FAILURES: list[tuple[str, int, Any, str]] = [
@@ -19,6 +23,8 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("fireworks", 400, fw("Requests with max_tokens > 4096 must have stream=true"), STOP + "max_tokens"),
     ("fireworks", 400, fw("JSON Schema not supported: could not understand the instance"), STOP + "schema"),
     ("fireworks", 400, fw("len(combined_imgs) = 1 while len(image_ranges) = 0"), STOP + "takes no pictures"),
+    ("fireworks", 400, fw("the model does not support image format image/webp"), "image_rejected"),
+    ("fireworks", 400, fw("the model does not support image inputs."), STOP + "takes no pictures"),
     ("fireworks", 400, fw("could not process image 0"), "image_rejected"),
     ("fireworks", 400, fw("failed to download image: redirected with 302"), "image_rejected"),
     ("fireworks", 400, fw("The prompt is too long: 9, model maximum context length: 8"), "context_too_long"),
@@ -43,6 +49,12 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("openai", 400, err("too long", "context_length_exceeded"), "context_too_long"),
     ("openai", 400, err("use png, jpeg, gif, webp", "invalid_image_format"), "image_rejected"),
     ("openai", 400, err("Invalid image data.", "invalid_value"), "image_rejected"),
+    ("openai", 400, err("gpt-x doesn't support image type TIFF"), "image_rejected"),
+    ("openai", 400, err("gpt-x does not support images larger than 20 MB"), "image_rejected"),
+    ("openai", 400, err("gpt-x does not support vision for images of this size"), "image_rejected"),
+    ("openai", 400, err("gpt-x does not support images"), STOP + "takes no pictures"),
+    ("openai", 400, err("gpt-x does not support image input, choose another"), STOP + "takes no pictures"),
+    ("openai", 400, err("gpt-x does not support vision."), STOP + "takes no pictures"),
     ("openai", 400, err("bad url", "invalid_image_url"), "image_rejected"),
     ("openai", 400, err("no", "sanitizer_server_error"), "image_rejected"),
     ("openai", 400, err("Error while downloading file.", "invalid_image_url"), "image_rejected"),
@@ -92,6 +104,8 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("llamacpp", 503, lc(503, "unavailable_error", "Loading model"), WAIT),
     ("ollama", 400, err("image URLs are not currently supported, please use base64"), "image_rejected"),
     ("ollama", 400, err("invalid image input"), "image_rejected"),
+    ("ollama", 500, {"error": "this model doesn't support image format webp"}, "image_rejected"),
+    ("ollama", 500, {"error": "this model does not support images"}, STOP + "takes no pictures"),
     ("ollama", 404, err("model 'x' not found", None, "api_error"), STOP + "provider.model"),
     ("ollama", 500, {"error": "llama runner process has terminated"}, "http_5xx"),
     ("ollama", 503, err("server busy, please try again. maximum pending requests exceeded"), "http_5xx"),
@@ -109,6 +123,14 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("litellm", 400, lite("InternalServerError", "400"), "http_5xx"),
     ("litellm", 400, lite("APIConnectionError", "400"), "http_5xx"),
     ("litellm", 429, lite("RateLimitError", "429"), "http_429"),
+    ("litellm", 400, lite("BadRequestError", "400", "x does not support image format 'webp'"), "image_rejected"),
+    ("litellm", 400, lite("BadRequestError", "400", '{"message":"no: doesn\'t support images"}'), STOP + "no pictures"),
+    ("litellm", 429, lite("RateLimitError", "429", f"VertexAIException - {EXHAUSTED}... {PER_MINUTE}"), "http_429"),
+    ("litellm", 429, lite("RateLimitError", "429", f"GeminiException - {GEMINI} Please retry in 29.1s."), "http_429"),
+    ("litellm", 429, lite("RateLimitError", "429", GEMINI + ' "GenerateRequestsPerMinutePerProject"'), "http_429"),
+    ("litellm", 429, lite("RateLimitError", "429", f"OpenAIException - {GEMINI}"), STOP + "Add credit"),
+    ("litellm", 429, lite("RateLimitError", "429", "resource exhausted: credits are depleted"), STOP + "Add credit"),
+    ("litellm", 429, lite("RateLimitError", "429", "insufficient credits"), STOP + "Add credit"),
     ("litellm", 400, err("said by a server: see litellm.RateLimitError: x"), "bad_request"),
     ("generic", 400, {"detail": "the image is broken"}, "image_rejected"),
     ("generic", 422, {"detail": [{"msg": "Extra inputs are not permitted"}]}, STOP + "provider.dialect"),
