@@ -13,12 +13,9 @@ from pipeline.core.errors import CallError
 from pipeline.core.types import Completion
 from pipeline.providers import errors
 from pipeline.providers.complaint import complaint, described, fit, without_signatures
-from pipeline.providers.stream import folded, is_stream
+from pipeline.providers.stream import BROKEN_OFF, folded, is_stream
 from pipeline.providers.usage import read_cost, read_usage
 from pipeline.providers.wire import mended, parsed
-
-BROKEN_OFF: Final = frozenset({"error", "abort"})
-"""Finish reasons of an answer that the server gave up (vLLM 0.33, Fireworks; 2026-11-22)."""
 
 _STOPS: Final = {"eos": "stop", "word": "stop", "limit": "length"}
 """Finish reasons by llama.cpp's stop_type."""

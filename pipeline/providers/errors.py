@@ -63,8 +63,8 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 NO_VISION: Final = _words(
     r"not a multimodal model|image input is not supported|image_url is only supported by certain models"
-    r"|len\(combined_imgs\)|(?:does not|doesn't) support (?:images?|vision)(?: (?:inputs?|content|capabilities|features))?"
-    r"(?: (?:as inputs?|at all|yet))?(?=[.,;!)\]}\"'\\\n]|\s+-\s|\s*$)"
+    r"|len\(combined_imgs\)|(?:does not|doesn't) support (?:images?|vision)"
+    r"(?: (?:inputs?|content|capabilities|features))?(?: (?:as inputs?|at all|yet))?(?=[.,;!)\]}\"'\\\n]|\s+-\s|\s*$)"
 )
 """A sentence that goes on after it ("... support image format image/webp") is about one picture."""
 MESSAGE_STOPS: Final = (

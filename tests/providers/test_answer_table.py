@@ -29,6 +29,9 @@ FW_LAST = {**delta(None, "stop"), "usage": PLAIN, **PERF}
 OTHER = {"choices": [{"index": 1, "delta": {"content": "Another"}, "finish_reason": "length"}]}
 LAST = {"choices": [], "usage": PLAIN}
 
+LATE = {"error": {"message": "the connection to the worker was lost", "code": 500}}
+LATE_EVENT = b'event: error\ndata: {"message": "the connection to the worker was lost"}\n\n'
+
 THOUGHT = "empty: all that the model wrote is reasoning"
 
 # dialect, body, headers, text or kind of an answer that cannot be used, usage, the server's own price
@@ -65,6 +68,12 @@ SUCCESSES: list[tuple[str, Any, dict[str, str], str, Usage, float | None]] = [
     ("openai", events(delta("A cup", "content_filter")), {}, "content_filter: ", U(), None),
     ("openai", events(delta("A cup.", "stop"), LAST, done=False), {}, "A cup.", NINE, None),
     ("openai", events(delta("A cup.", "stop"), done=False) + b'data: {"usa', {}, "A cup.", U(), None),
+    ("openai", events(delta("A cup.", "stop"), LAST, LATE), {}, "A cup.", NINE, None),
+    ("openai", events(delta("A cup."), delta(None, "stop"), LATE, delta("Again"), LAST), {}, "A cup.", U(), None),
+    ("openai", events(delta("A cup.", "stop"), done=False) + LATE_EVENT, {}, "A cup.", U(), None),
+    ("openai", events(delta("A cup on", "length"), LATE), {}, "cut: ", U(), None),
+    ("openai", events(delta(None, "stop", refusal="I will not."), LATE), {}, "refusal: I will not.", U(), None),
+    ("fireworks", events(plain("A cup.", "stop"), LATE), {}, "A cup.", U(), None),
     ("vllm", said(usage=counted(cached_tokens=2, multimodal_tokens={"image": 7})), {}, "A cup.", U(9, 2, 7, 4), None),
     ("vllm", said(None, "length", reasoning="Hmm"), {}, THOUGHT, U(), None),
     ("vllm", events(delta(None, reasoning="Hm"), delta(None, "length", reasoning="m"), LAST), {}, THOUGHT, NINE, None),
