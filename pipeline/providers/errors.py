@@ -1,6 +1,7 @@
 """From a refusing reply to one of ours: status first, then code and type, then whole words of the message.
 
     ServerError            every request would fail so: the run stops, and the sentence says what to do
+    CallError, ends_run    the same of a reply under status 200, which is kept
     CallError row kinds    content_filter, context_too_long, image_rejected, bad_request: this row fails, others go on
     CallError, retryable   timeout (408), http_429, http_5xx (also 409, 425): asked again later
     CallError, starting    a server that is there and has not loaded its model yet: waited for
@@ -170,16 +171,27 @@ def refusal(reply: Reply, asked: Asked) -> CallError | ServerError:
 
 def within_success(body: Mapping[str, object], secret: str | None) -> CallError:
     """What an error means that came under status 200, alone or in the middle of a stream: always a CallError, because
-    the request was taken. A code that is a status counts as one.
+    it is read from a kept body. A code that is a status counts as one, also that of a picture's host (403, 404).
     """
     said = complaint(without_signatures(orjson.dumps(body)))
     text = fit(said.message, secret)
-    stated = [int(code) for code in said.codes if re.fullmatch("[45][0-9][0-9]", code)]
-    kind = _kind(_meant(min(stated, default=500), said), said)
+    stated = min((int(code) for code in said.codes if re.fullmatch("[45][0-9][0-9]", code)), default=None)
+    kind = _kind(_meant(stated or 500, said), said)
     if kind == "bad_request":  # it was good enough to begin with
         kind = "http_5xx"
+    refused = _meant(stated or 400, said)
+    advice = None if _filtered(refused, said) else _stop(refused, said)
+    if advice in OF_FORM:  # so is the form of the request
+        advice = None
     what = "the server reports an error under status 200"
-    return CallError(kind, f"{what}: {text}" if text else what, 200, of_address=bool(ADDRESS.search(said.message)))
+    message = f"{what}: {text}" if text else what
+    return CallError(
+        kind,
+        f"{message}. {advice}" if advice else message,
+        200,
+        of_address=stated in {403, 404} or bool(ADDRESS.search(said.message)),
+        ends_run=advice is not None,
+    )
 
 
 def _meant(status: int, said: Complaint) -> int:

@@ -30,8 +30,8 @@ def is_stream(body: bytes) -> bool:
 def folded(body: bytes) -> dict[str, Any]:
     """The answer in the form that it has without streaming; `finish_reason` is None when the stream broke off.
 
-    An error event takes the place of all that came before, unless that is a whole answer. Raises ValueError for an event
-    that is no JSON object, as the last is when a connection is cut.
+    An error event takes the place of all that came before, unless that is a whole answer. Raises ValueError for an
+    event that is no JSON object, as the last is when a connection is cut.
     """
     whole: dict[str, Any] = {}
     texts: dict[str, list[str]] = {}

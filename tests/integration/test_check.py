@@ -150,6 +150,7 @@ def test_a_refused_schema_matters_to_tasks_that_have_one(
         (scripts.error(401, "no such key"), "call", "Check the API key"),
         (scripts.error(404, "no such model", code="model_not_found"), "call", "provider.model"),
         (scripts.error(429, "no money", code="insufficient_quota"), "call", "Add credit"),
+        (scripts.error(200, "no money", code="insufficient_quota"), "call", "Add credit"),
         (scripts.error(500), "call", "500"),
     ],
 )

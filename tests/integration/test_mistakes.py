@@ -47,6 +47,21 @@ def test_a_wrong_key_stops_the_run_and_blames_no_row(new_job: NewJob, fake_serve
     assert len(job.rows()) == 30
 
 
+def test_no_credit_told_under_status_200_stops_the_run_and_blames_no_row(
+    new_job: NewJob, fake_server: FakeServer
+) -> None:
+    job = new_job(30, limits={"concurrency": 4})
+    broke = scripts.error(200, "You exceeded your current quota", code="insufficient_quota")
+    fake_server.script = scripts.fail_first(10, scripts.caption(), broke)
+    told(job.run(), 1, "under status 200: You exceeded your current quota.", "Add credit")
+    refused = fake_server.total - 10
+    assert refused <= 4
+    assert (len(job.rows()), job.failures()) == (10, [])
+    fake_server.script = scripts.caption()
+    assert job.run().code == 0
+    assert (len(job.rows()), fake_server.total) == (30, 30 + refused)
+
+
 def test_a_key_that_is_not_there_is_told_before_anything_starts(new_job: NewJob, fake_server: FakeServer) -> None:
     job = new_job(1, provider={"api_key_env": "TEST_KEY"}, env={"TEST_KEY": None})
     told(job.run(), 2, "provider.api_key_env", "the environment variable TEST_KEY is not set", "export TEST_KEY=")

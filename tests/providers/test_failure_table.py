@@ -16,8 +16,9 @@ EXHAUSTED = "Resource has been exhausted (e.g. check quota)."
 PER_MINUTE = "You exceeded your current quota: Quota exceeded for requests per minute"
 GEMINI = "You exceeded your current quota, please check your plan and billing details."
 
-# dialect, status, body, what it means: a kind of CallError, STOP with a piece of the advice, WAIT for a starting server
-STOP, WAIT = "stop: ", "starting"
+# dialect, status, body, what it means: a kind of CallError, STOP with a piece of the advice (ENDS under status 200:
+# the reply is kept), WAIT for a starting server
+STOP, ENDS, WAIT = "stop: ", "ends: ", "starting"
 FAILURES: list[tuple[str, int, Any, str]] = [
     ("fireworks", 400, fw("messages.0.content.1.uuid: Extra inputs are not permitted"), STOP + "provider.dialect"),
     ("fireworks", 400, fw("Requests with max_tokens > 4096 must have stream=true"), STOP + "max_tokens"),
@@ -152,6 +153,19 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("litellm", 200, events(lite("RateLimitError", "429")), "http_429"),
     ("litellm", 200, events(lite("ContentPolicyViolationError", "400")), "content_filter"),
     ("sglang", 200, sg("Internal server error", 500), "http_5xx"),
+    ("openai", 200, err("Incorrect API key provided", "invalid_api_key"), ENDS + "API key"),
+    ("openai", 200, err("Incorrect API key provided", 401), ENDS + "API key"),
+    ("openai", 200, err("You exceeded your quota", "insufficient_quota", "insufficient_quota"), ENDS + "Add credit"),
+    ("openai", 200, err("You exceeded your current quota", 429), ENDS + "Add credit"),
+    ("openai", 200, events(delta("A "), err("payment required", "402")), ENDS + "Add credit"),
+    ("openai", 200, err("no such model", "model_not_found"), ENDS + "provider.model"),
+    ("openai", 200, err("your input was flagged", 403), "content_filter of address"),
+    ("openai", 200, err("Invalid schema for x", "invalid_json_schema"), "http_5xx"),
+    ("fireworks", 200, fw("no", "UNAUTHORIZED"), ENDS + "API key"),
+    ("fireworks", 200, err("account suspended", 412), ENDS + "suspended"),
+    ("vllm", 200, events(err("forbidden", 403)), ENDS + "permissions of address"),
+    ("litellm", 200, events(lite("AuthenticationError", "500")), ENDS + "API key"),
+    ("litellm", 200, lite("RateLimitError", "429", f"GeminiException - {GEMINI} Please retry in 29.1s."), "http_429"),
     ("fireworks", 200, events(delta("A "), done=False), "connection"),
     ("fireworks", 200, events(delta("A ")), "connection"),
     ("fireworks", 200, events(delta("A "), delta(" cup"), done=False)[:-9], "connection"),
@@ -177,10 +191,15 @@ def test_no_failure_is_misread(dialect: str, status: int, body: Any, means: str)
         assert means.removeprefix(STOP) in str(error)
         return
     assert isinstance(error, CallError), error
+    assert error.ends_run == means.startswith(ENDS)
+    assert not means.endswith("of address") or error.of_address
+    if error.ends_run:
+        assert means.removeprefix(ENDS).removesuffix(" of address") in error.message
+        assert error.meaning.retryable
+        return
     assert error.starting == (means == WAIT)
     assert error.kind == ("http_5xx" if means == WAIT else means.partition(" ")[0])
     assert error.reached
-    assert not means.endswith("of address") or error.of_address
     assert error.status == status
 
 
