@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
+import anyio
 import pytest
 
 from pipeline.core.errors import CallError, ServerError
 from pipeline.core.outcomes import Failure, Life, Spent
-from pipeline.core.types import RowId, Usage
-from pipeline.engine.breaker import REFUSED_IN_A_ROW, STARTING_PATIENCE_S
+from pipeline.core.types import Reply, RowId, Usage
+from pipeline.engine.breaker import REFUSED_IN_A_ROW, STARTING_PATIENCE_S, Breaker
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual
@@ -64,8 +67,6 @@ def test_a_server_that_gets_ready_for_ten_minutes_costs_no_attempt() -> None:
     world = World(FakeSource({1: 20}))
 
     def script(name: str, number: int) -> object:
-        import anyio
-
         return starting() if anyio.current_time() < 600 else ok()
 
     world.provider.script = script  # type: ignore[assignment]
@@ -79,14 +80,66 @@ def test_a_server_that_never_gets_ready_ends_the_run() -> None:
     world = World(FakeSource({1: 20}), provider=FakeProvider(lambda name, number: starting()))
 
     async def main() -> float:
-        import anyio
-
         with pytest.raises(ServerError, match="getting ready for 60 min"):
             await world.flow().run()
         return anyio.current_time()
 
     assert run_virtual(main) == pytest.approx(STARTING_PATIENCE_S, abs=120)
     assert world.ledger.committed == []
+
+
+def refusing() -> CallError:
+    return CallError("connection", "cannot reach the server: refused", reached=False)
+
+
+def test_a_server_that_by_turns_refuses_and_starts_is_waited_for_no_longer_than_one_that_starts() -> None:
+    turns = itertools.cycle([refusing(), starting(), starting(), refusing()])
+    world = World(FakeSource({1: 20}), provider=FakeProvider(lambda name, number: next(turns)))
+
+    async def main() -> float:
+        with pytest.raises(ServerError, match=r"Nothing is lost"):
+            await world.flow().run()
+        return anyio.current_time()
+
+    assert run_virtual(main) == pytest.approx(STARTING_PATIENCE_S, abs=120)
+    assert world.ledger.committed == []
+    assert world.ledger.frames == [], "and no attempt was counted"
+
+
+def test_an_answer_ends_the_wait_for_a_server_that_by_turns_refuses_and_starts() -> None:
+    turns = itertools.cycle([starting(), refusing()])
+    away = [(0, 3000), (3100, 6100)]
+
+    def script(name: str, number: int) -> Reply | Exception:
+        now = anyio.current_time()
+        return next(turns) if any(begin <= now < end for begin, end in away) else ok()
+
+    world = World(FakeSource({1: 2000}), provider=FakeProvider(script, lambda: 1.0))
+
+    async def main() -> float:
+        await world.flow().run()
+        return anyio.current_time()
+
+    assert run_virtual(main) > 6100
+    assert [one.envelope.attempts for one in world.ledger.committed] == [1] * 2000
+
+
+def test_the_longer_patience_holds_from_the_first_sign_on() -> None:
+    row = RowId("caption", 1, 0)
+    for patience_s in (900.0, 7200.0):
+        longest_s = max(patience_s, STARTING_PATIENCE_S)
+        breaker = Breaker(patience_s=patience_s)
+        assert breaker.outage(row, refusing(), 0.0)
+        assert breaker.outage(row, starting(), 10.0)
+        assert breaker.outage(row, refusing(), longest_s - 1)
+        with pytest.raises(ServerError, match=f"not answered for {longest_s:.0f} seconds"):
+            breaker.outage(row, refusing(), longest_s)
+    breaker = Breaker(patience_s=900.0)
+    assert breaker.outage(row, starting(), 0.0)
+    breaker.answered()
+    assert breaker.outage(row, refusing(), 10.0)
+    with pytest.raises(ServerError, match="not answered for 900 seconds"):
+        breaker.outage(row, refusing(), 910.0)
 
 
 def test_the_same_words_for_many_rows_in_a_row_are_the_configuration() -> None:
