@@ -48,7 +48,6 @@ def read_answer(body: bytes, notes: Mapping[str, str], secret: str | None) -> Co
         finish_reason=finish_reason,
         refusal=_text(message.get("refusal")),
         served_model=_text(value.get("model")),
-        response_id=_text(value.get("id")),
         usage=read_usage(value, notes),
         cost_usd=read_cost(notes),
         reasoned=any(_text(message.get(name)) for name in ("reasoning_content", "reasoning")),

@@ -17,7 +17,7 @@ BROKEN_OFF: Final = frozenset({"error", "abort"})
 """Finish reasons of an answer that the server gave up (vLLM 0.33, Fireworks; 2026-11-22)."""
 
 _BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_KEPT = ("id", "model", "usage", "perf_metrics")
+_KEPT = ("model", "usage", "perf_metrics")
 _TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
 _ANSWERS = ("content", "refusal")
 

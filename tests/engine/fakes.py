@@ -127,7 +127,7 @@ class FakeProvider:
     def read(self, body: bytes, notes: Mapping[str, str] | None = None) -> Completion:
         if body == b"unreadable":
             raise CallError("http_5xx", "HTTP 200 without a completion", 200)
-        completion = Completion(body.decode(), "stop", None, "served", "id", Usage(10, 4, None, 3, None))
+        completion = Completion(body.decode(), "stop", None, "served", Usage(10, 4, None, 3, None))
         if body == b"broken off":
             raise CallError("http_5xx", "the answer was broken off", 200, part=completion)
         if body.startswith(b"no money"):
