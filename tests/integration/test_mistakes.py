@@ -81,6 +81,18 @@ def test_a_dead_server_is_given_up_after_seconds(new_job: NewJob) -> None:
     assert (job.rows(), job.failures()) == ([], [])
 
 
+def test_an_address_that_has_only_pages_ends_every_row_after_its_attempts(
+    new_job: NewJob, fake_server: FakeServer
+) -> None:
+    job = new_job(8, retry={"attempts": 2})
+    fake_server.script = scripts.garbage(b"<html><title>Welcome to nginx!</title></html>")
+    assert job.run().code == 3
+    failures = job.failures()
+    assert {failure["message"] for failure in failures} == {"the answer is no JSON: Welcome to nginx!"}
+    assert [(failure["kind"], failure["retryable"]) for failure in failures] == [("http_5xx", True)] * 8
+    assert fake_server.total == 2 * 8
+
+
 def test_a_server_that_refuses_every_row_alike_stops_the_run(new_job: NewJob, fake_server: FakeServer) -> None:
     job = new_job(60, limits={"concurrency": 4})
     fake_server.script = scripts.error(400, "top_k is not a field")
