@@ -91,6 +91,25 @@ def test_one_answer_that_says_nothing_of_its_tokens_ends_nothing(new_job: NewJob
     assert (ended.code, fake_server.answered) == (0, 10), ended.stderr
 
 
+def test_earlier_answers_without_a_price_are_told_with_their_number(new_job: NewJob, fake_server: FakeServer) -> None:
+    counted = scripts.caption(ANSWER)
+    fake_server.script = scripts.sequence(counted, counted, silent, counted, silent, scripts.hang())
+    job = new_job(9, limits={"concurrency": 1})
+    assert job.run("--limit", "2").code == 0
+    with job.start() as running:
+        until(lambda: len(job.journaled()) == 3 and fake_server.in_flight, "three more answers in the journal")
+        running.kill()
+    prices = job.folder / "prices.toml"
+    prices.write_text('[models]\n"fake/vlm" = { input = 0.15, output = 0.6 }\n')
+    job.provider["prices"], job.run_["max_cost_usd"] = str(prices), 1.0
+    fake_server.script = counted
+    warned = job.run("--limit", "1").event("budget.unpriced")
+    assert (warned["level"], warned["rows"]) == ("warning", 4), "what was still in the journal gets today's price"
+    assert "not in run.max_cost_usd" in warned["effect"]
+    del job.run_["max_cost_usd"]
+    assert "budget.unpriced" not in job.run().stderr, "nobody asked for a bound"
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["finish reason error", "a stream without an end"])
 def test_answers_that_are_broken_off_are_part_of_the_budget(
     new_job: NewJob, fake_server: FakeServer, *, streamed: bool
