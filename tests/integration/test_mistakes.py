@@ -47,6 +47,16 @@ def test_a_wrong_key_stops_the_run_and_blames_no_row(new_job: NewJob, fake_serve
     assert len(job.rows()) == 30
 
 
+def test_a_key_of_several_words_is_told_with_the_other_mistakes(new_job: NewJob, fake_server: FakeServer) -> None:
+    job = new_job(1, provider={"api_key_env": "TEST_KEY"}, limits={"concurrency": 0}, env={"TEST_KEY": "sk-a\nsk-b"})
+    ended = job.run()
+    assert ended.code == 2
+    assert [error.partition(":")[0] for error in ended.errors] == ["limits.concurrency", "provider.api_key_env"]
+    assert "the environment variable TEST_KEY has a space, a line end" in ended.stderr
+    assert "sk-" not in ended.stdout + ended.stderr
+    assert fake_server.total == 0
+
+
 def test_a_key_that_is_not_there_is_told_before_anything_starts(new_job: NewJob, fake_server: FakeServer) -> None:
     job = new_job(1, provider={"api_key_env": "TEST_KEY"}, env={"TEST_KEY": None})
     told(job.run(), 2, "provider.api_key_env", "the environment variable TEST_KEY is not set", "export TEST_KEY=")
