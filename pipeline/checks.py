@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,13 @@ from pipeline.providers.usage import Prices
 from pipeline.tasks import TASKS, SchemaError, TaskDefinition, TaskOptions
 
 
-def read_config(path: Path, overrides: Sequence[str]) -> Config:
-    """The configuration, with everything checked that can be without starting. Raises ConfigError."""
-    return load_config(path, overrides, kinds=list(TASKS), dialects=list(DIALECTS), further=further_problems)
+def read_config(path: Path, overrides: Sequence[str], *, to_ask: bool = True) -> Config:
+    """The configuration, with everything checked that can be without starting. Raises ConfigError.
+
+    `to_ask`: its server is to be asked, so its key must be there.
+    """
+    further = partial(further_problems, to_ask=to_ask)
+    return load_config(path, overrides, kinds=list(TASKS), dialects=list(DIALECTS), further=further)
 
 
 def define(task: TaskConfig, prompt: str | None) -> TaskDefinition:
@@ -33,7 +38,7 @@ def define(task: TaskConfig, prompt: str | None) -> TaskDefinition:
     return TASKS[task.kind](options)
 
 
-def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -> list[str]:
+def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig], *, to_ask: bool = True) -> list[str]:
     """What is wrong with the sections (by name, those that could be read) and tasks taken together."""
     problems: list[str] = []
     manifest, provider, images = (sections.get(name) for name in ("manifest", "provider", "images"))
@@ -55,6 +60,8 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig]) -
         if isinstance(provider, Provider) and known and images.send != "inline":
             problems += _link_problems(DIALECTS[provider.dialect], provider)
     if known and isinstance(provider, Provider):
+        if to_ask:
+            problems += read_key(provider, DIALECTS[provider.dialect].api_key_env)[1]
         problems += _provider_problems(provider, tasks)
         if isinstance(run, Run) and run.max_cost_usd is not None and not _own_price_problems(provider):
             problems += _price_problems(provider, tasks)
@@ -95,7 +102,7 @@ def _definition_problems(task: TaskConfig) -> list[str]:
 
 def _provider_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[str]:
     dialect = DIALECTS[provider.dialect]
-    problems = list(read_key(provider, dialect.api_key_env)[1])
+    problems = []
     if dialect.base_url is None and provider.base_url is None and dialect.name != "embedded":
         problems.append(f"provider.base_url is missing: {dialect.name} has no address of its own")
     problems += [

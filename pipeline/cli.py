@@ -6,22 +6,22 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline import __version__
+from pipeline.terminal import all_said, begin, console, print_json, reported, set_up, show, show_changes
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pipeline.app import Report, Wish
+    from pipeline.app import Wish
     from pipeline.config import Config
-    from pipeline.reparse import Reparsed
 
-Result = TypeVar("Result")
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=V", help="Override one setting; may be repeated.")
+]
+AcceptChange = Annotated[
+    bool, typer.Option("--accept-change", help="Keep earlier answers although a setting that decides them changed.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -60,9 +60,7 @@ def run(
         float | None, typer.Option("--max-cost", metavar="USD", help="What the output may cost over its life.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every retry and every failed row.")] = False,
-    accept_change: Annotated[
-        bool, typer.Option("--accept-change", help="Keep earlier answers although a setting that decides them changed.")
-    ] = False,
+    accept_change: AcceptChange = False,
 ) -> None:
     """Run a configuration, or resume it.
 
@@ -72,7 +70,7 @@ def run(
     from pipeline import app as application
     from pipeline import checks
 
-    wish = application.Wish(limit, accept_change, None, for_machine=_set_up(verbose=verbose))
+    wish = application.Wish(limit, accept_change, None, for_machine=set_up(verbose=verbose))
     if max_cost is not None:
         overrides = [*(overrides or []), f"run.max_cost_usd={max_cost}"]
     _carry_out(lambda: checks.read_config(config, overrides or []), wish)
@@ -83,6 +81,7 @@ def plan(
     config: Annotated[Path, typer.Argument(help="The TOML file that explains the run.")],
     overrides: Overrides = None,
     json: AsJson = False,
+    accept_change: AcceptChange = False,
 ) -> None:
     """Tell what a run would do: rows, bytes, tokens, money, time. No call is made, nothing is written into OUT.
 
@@ -92,12 +91,13 @@ def plan(
     from pipeline.planning import forecast
     from pipeline.reporting.forecast import as_json, print_forecast
 
-    _set_up(verbose=False)
-    found = _reported(lambda: forecast(checks.read_config(config, overrides or [])))
+    set_up(verbose=False)
+    settings = reported(lambda: checks.read_config(config, overrides or [], to_ask=False))
+    found = reported(lambda: forecast(settings, accept_change=accept_change))
     if json:
-        _print_json(as_json(found))
+        print_json(as_json(found))
     else:
-        print_forecast(found, _console())
+        print_forecast(found, console())
 
 
 @app.command()
@@ -116,13 +116,13 @@ def check(
     from pipeline.probe import probe
     from pipeline.reporting.probed import as_json, print_probe
 
-    _set_up(verbose=False)
-    settings = _reported(lambda: checks.read_config(config, overrides or []))
-    found = _reported(lambda: anyio.run(probe, settings))
+    set_up(verbose=False)
+    settings = reported(lambda: checks.read_config(config, overrides or []))
+    found = reported(lambda: anyio.run(probe, settings))
     if json:
-        _print_json(as_json(found))
+        print_json(as_json(found))
     else:
-        print_probe(found, _console())
+        print_probe(found, console())
     raise typer.Exit(0 if found.fine else 5)
 
 
@@ -145,8 +145,8 @@ def rerun(
     from pipeline import compose
     from pipeline.ledger.output import Output
 
-    choice = _reported(lambda: compose.read_choice(kinds or [], stages or [], statuses or [], older_than))
-    wish = application.Wish(None, False, choice, for_machine=_set_up(verbose=verbose))
+    choice = reported(lambda: compose.read_choice(kinds or [], stages or [], statuses or [], older_than))
+    wish = application.Wish(None, False, choice, for_machine=set_up(verbose=verbose))
     _carry_out(lambda: compose.kept_config(Output(output), to_ask=True), wish)
 
 
@@ -159,31 +159,8 @@ def status(
     from pipeline.ledger.output import Output
     from pipeline.status import print_status, read_status
 
-    _set_up(verbose=False)
-    print_status(_reported(lambda: read_status(Output(output))), for_machine=json)
-
-
-def _set_up(*, verbose: bool) -> bool:
-    """Set up the log; whether it is read by a machine."""
-    from pipeline import logs
-
-    for_machine = not sys.stderr.isatty()
-    logs.set_up(for_machine=for_machine, verbose=verbose)
-    return for_machine
-
-
-def _reported(act: Callable[[], Result]) -> Result:
-    """What `act` gives; what is wrong is explained, and the process ends."""
-    from pipeline.core.errors import VlmBatchError
-    from pipeline.explain import explained
-
-    try:
-        return act()
-    except (VlmBatchError, BaseExceptionGroup) as error:
-        code, problems = explained(error)
-        for problem in problems:
-            print(f"error: {problem}", file=sys.stderr)
-        raise typer.Exit(code) from None
+    set_up(verbose=False)
+    print_status(reported(lambda: read_status(Output(output))), for_machine=json)
 
 
 def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
@@ -191,9 +168,9 @@ def _carry_out(configuration: Callable[[], Config], wish: Wish) -> None:
 
     from pipeline import app as application
 
-    config = _reported(configuration)
-    report = _reported(lambda: anyio.run(application.run, config, wish))
-    _show(report)
+    config = reported(configuration)
+    report = reported(lambda: anyio.run(application.run, config, wish))
+    show(report)
     raise typer.Exit(report.exit_code)
 
 
@@ -210,9 +187,9 @@ def verify(
     from pipeline.audit import audit
     from pipeline.reporting.verdict import verdict, verdict_lines
 
-    found = _reported(lambda: audit(output))
+    found = reported(lambda: audit(output))
     if as_json:
-        _print_json(verdict(found.findings, found.checked))
+        print_json(verdict(found.findings, found.checked))
     else:
         print("\n".join(verdict_lines(found.root, found.findings, found.checked)))
     raise typer.Exit(5 if found.findings.damage() else 0)
@@ -232,7 +209,7 @@ def reparse(
     from pipeline import reparse as again
 
     logs.set_up(for_machine=not sys.stderr.isatty(), verbose=False)
-    _show_changes(_reported(lambda: again.reparse(out, to)))
+    show_changes(reported(lambda: again.reparse(out, to)))
 
 
 @app.command()
@@ -245,55 +222,24 @@ def serve(
     serve_embedded(port, until_stdin_closes=False)
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 120)
-
-
-def _print_json(value: object) -> None:
-    import orjson
-
-    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
-
-
-def _show(report: Report) -> None:
-    from pipeline.reporting.progress import duration
-    from pipeline.reporting.totals import image_token_lines, print_totals
-
-    print_totals(report.totals, _console())
-    shared = f", {report.shared:,} answers shared with equal questions" if report.shared else ""
-    print(f"{report.requests:,} requests in {duration(report.seconds)}{shared}")
-    for line in image_token_lines(report.image_tokens):
-        print(line)
-    for folder in report.folders:
-        if folder.is_dir():
-            print(f"data: {folder}")
-    print(report.message)
-
-
-def _show_changes(made: Reparsed) -> None:
-    from pipeline.reporting.changes import print_changes
-
-    print_changes(made.changes, _console())
-    for folder in made.folders:
-        if folder.is_dir():
-            print(f"data: {folder}")
-    print(made.message)
-
-
 def main() -> None:
-    """Entry point of the command."""
+    """Entry point of the command. Ends with exit code 1 where stdout does not take what there is to say."""
+    begin()
     try:
         app()
     except SystemExit as ended:
-        if "obstore" not in sys.modules:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        code = code if all_said() else 1
+    except OSError:
+        if all_said("\n"):  # some buffers forget what was refused: whether stdout is well shows by one line end more
             raise
-        # Its threads outlive Python's own end, and now and then bring the process down by a signal (0.12; 7 of 120 runs
-        # that ended right behind a fetch): the exit code would be lost, though everything is written.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+        code = 1
+    if "obstore" not in sys.modules:
+        sys.exit(code)
+    # Its threads outlive Python's own end, and now and then bring the process down by a signal (0.12; 7 of 120 runs
+    # that ended right behind a fetch): the exit code would be lost, though everything is written.
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

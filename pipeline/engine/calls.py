@@ -215,7 +215,7 @@ class Calls:
             self._provider.notes(reply),
         )
         self._pacer.answered()
-        self._purse.pay(life.spent, settled.spent)
+        self._purse.pay(reading, question.facts.model)
         if reading.error is not None:
             return Tried(settled, reading.error)
         self._breaker.answered()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from pipeline.core.errors import CallError, ServerError
 from pipeline.core.outcomes import Failure, Life, Spent
-from pipeline.core.types import Reply, RowId, Usage
+from pipeline.core.types import Completion, Reply, RowId, Usage
 from pipeline.engine.breaker import REFUSED_IN_A_ROW, STARTING_PATIENCE_S, Breaker
+from pipeline.engine.purse import GAPS
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, status
 from tests.support.virtual_time import run_virtual
@@ -48,15 +51,73 @@ def test_what_a_row_had_cost_before_is_not_counted_twice() -> None:
     assert not world.stop.budget_reached
 
 
-def test_a_bound_that_cannot_be_kept_ends_the_run() -> None:
-    class Silent(FakeProvider):
+class Forgetful(FakeProvider):
+    """Says nothing of the tokens of answers that are `silent`; `dear` ones cost twice as much."""
+
+    def read(self, body: bytes, notes: Mapping[str, str] | None = None) -> Completion:
+        completion = super().read(body, notes)
+        return replace(completion, usage=Usage() if body == b"silent" else Usage(1 if body == b"dear" else 0, 0))
+
+    def cost(self, model: str, usage: Usage) -> float | None:
+        return None if usage.prompt_tokens is None else PRICE * (1 + usage.prompt_tokens)
+
+
+def answered_for(words: str, prices: float, concurrency: int = 1) -> World:
+    """A run over the answers that `words` name, the last of them for ever, with so many prices to spend."""
+    answers = words.split()
+    world = World(
+        FakeSource({1: 100}),
+        provider=Forgetful(lambda name, number: ok(answers[min(len(world.provider.answered), len(answers) - 1)])),
+        concurrency=concurrency,
+        settings={"max_cost_usd": prices * PRICE},
+    )
+    return world
+
+
+@pytest.mark.parametrize(
+    ("words", "prices", "answers"),
+    [
+        ("ok silent ok", 4, 4),
+        ("dear ok silent ok", 6, 4),
+        ("ok silent silent silent silent ok", 10, 10),
+        ("silent silent silent silent ok", 10, 10),
+        ("silent dear ok", 5, 3),
+        ("silent silent ok", 2, 3),
+    ],
+)
+def test_a_lone_answer_without_tokens_is_charged_as_the_dearest(words: str, prices: float, answers: int) -> None:
+    world = answered_for(words, prices)
+    run_virtual(world.flow().run)
+    assert (world.stop.error, world.stop.budget_reached) == (None, True)
+    assert len(world.provider.answered) == len(world.ledger.committed) == answers
+
+
+@pytest.mark.parametrize(("words", "before"), [("silent", 0), ("ok ok ok silent", 3), ("silent ok silent", 2)])
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_row_of_answers_without_tokens_ends_the_run(words: str, before: int, concurrency: int) -> None:
+    world = answered_for(words, 1000, concurrency)
+    with pytest.raises(ServerError, match="did not say how many tokens its last 5 answers took"):
+        run_virtual(world.flow().run)
+    answered = len(world.provider.answered)
+    assert before + GAPS <= answered == len(world.ledger.committed) < before + GAPS + concurrency
+
+
+def test_a_model_that_turns_out_to_have_no_price_ends_the_run() -> None:
+    class Unpriced(FakeProvider):
         def cost(self, model: str, usage: Usage) -> float | None:
             return None
 
-    world = World(FakeSource({1: 100}), provider=Silent(latency=lambda: 1.0), settings={"max_cost_usd": 10.0})
-    with pytest.raises(ServerError, match=r"max_cost_usd cannot be kept"):
+    world = World(FakeSource({1: 100}), provider=Unpriced(latency=lambda: 1.0), settings={"max_cost_usd": 10.0})
+    with pytest.raises(ServerError, match=r"none is known for model-of-caption.*Name the price in provider\.prices"):
         run_virtual(world.flow().run)
-    assert 1 <= len(world.ledger.committed) <= world.concurrency
+    assert GAPS <= len(world.ledger.committed) < GAPS + world.concurrency
+
+
+def test_an_answer_without_tokens_ends_nothing_where_there_is_no_bound() -> None:
+    world = answered_for("silent", 1)
+    del world.settings["max_cost_usd"]
+    run_virtual(world.flow().run)
+    assert len(world.ledger.committed) == 100
 
 
 def starting() -> CallError:
