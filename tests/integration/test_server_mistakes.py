@@ -1,5 +1,6 @@
 """What is wrong with a server, or with what leads to it: told at once, with nothing lost."""
 
+import hashlib
 import socket
 from collections.abc import Callable
 
@@ -8,6 +9,7 @@ import pytest
 from tests.integration.command import Job, told
 from tests.support import scripts
 from tests.support.fake_server import FakeServer
+from tests.support.pictures import picture
 
 NewJob = Callable[..., Job]
 
