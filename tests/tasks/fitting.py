@@ -74,8 +74,11 @@ def _larger(part: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         st.fixed_dictionaries({"dependentSchemas": st.fixed_dictionaries({"b": part})}),
         st.fixed_dictionaries({"patternProperties": st.fixed_dictionaries({"^z": part})}),
         st.sampled_from(
-            [BASE, {"$ref": "#/$defs/node"}, {"required": ["z"]}, {"enum": [{"a": "x"}, ["x"], {}]}, {"const": {}}]
-            + [{"dependentRequired": {"a": ["z"]}}, {"minProperties": 2}, {"unevaluatedProperties": {}}]
+            [
+                *(BASE, {"$ref": "#/$defs/node"}, {"enum": [{"a": "x"}, ["x"], {}]}, {"const": {}}),
+                *({"required": ["z"]}, {"dependentRequired": {"a": ["z"]}}),
+                *({"minProperties": 2}, {"unevaluatedProperties": {}}),
+            ]
         ),
     )
     crowded = st.builds(lambda one, two: {**one, **two}, members | listing | union, further)
