@@ -119,10 +119,10 @@ def _or_null(part: dict[str, Any]) -> dict[str, Any]:
         return part if _NULL in part["anyOf"] else {**part, "anyOf": [*part["anyOf"], _NULL]}
     if "anyOf" in part or not part.keys() & {"type", "enum"}:
         return {"anyOf": [part, _NULL]}
-    wider = dict(part)
+    wider: dict[str, Any] = {}
     if "type" in part:
         types = part["type"] if isinstance(part["type"], list) else [part["type"]]
         wider["type"] = types if "null" in types else [*types, "null"]
     if "enum" in part and None not in part["enum"]:
         wider["enum"] = [*part["enum"], None]
-    return wider
+    return part | wider

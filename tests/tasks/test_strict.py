@@ -84,6 +84,7 @@ def opened(required: str = "", **properties: Any) -> dict[str, Any]:
         ({"$ref": "#/$defs/more/properties/b", "description": "d"}, {"description": "d"}),
         ({**ANY_LIST, "items": {"$ref": "#/properties/item"}}, {**ANY_LIST, "items": {}}),
         ({**BASE, "required": ["z"]}, {}),
+        ({**BASE, "properties": {}}, {"properties": {}, "required": [], "additionalProperties": True}),
         ({**BASE, "unevaluatedProperties": WHOLE}, {}),
         ({**BASE, "minItems": 1}, BASE),
         # unions
@@ -173,3 +174,7 @@ def test_the_answer_is_an_object_also_where_the_schema_does_not_say_so() -> None
     schema = {"properties": {"a": {"$ref": "#"}, "b": TEXT}, "required": ["a", "b"]}
     assert strict_form(schema) == closed(a={}, b=TEXT)
     assert strict_form({**A, "if": MAYBE, "then": B}) == opened("a", a=TEXT)
+
+
+def test_an_object_that_requires_a_name_which_it_does_not_describe_stays_open() -> None:
+    assert strict_form(an_object("a z", a=TEXT)) == opened("a", a=TEXT)
