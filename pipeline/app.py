@@ -128,8 +128,8 @@ async def run_until(
                 to_do = opened.left()
                 if to_do:
                     output.take_back_success()
-                if (most := config.run.max_cost_usd) is not None and to_do and spent_usd(opened.ledger) >= most:
-                    stop.out_of_money()
+                if config.run.max_cost_usd is not None and to_do:
+                    _mind_budget(config.run.max_cost_usd, opened.ledger, stop)
                 refused = await gate(stop) if gate and to_do and not stop.draining else None
                 if to_do and not stop.draining and refused is None:
                     await _work(config, opened, stop, stats, run_id, transport, wish, asking)
@@ -140,6 +140,14 @@ async def run_until(
                 await run_sync(opened.ledger.close)
         finally:
             await transport.aclose()
+
+
+def _mind_budget(most_usd: float, ledger: OutputLedger, stop: Stop) -> None:
+    """Whether earlier runs have spent it, and whether they have spent what nobody knows."""
+    if unpriced := ledger.unpriced():
+        log.warning("budget.unpriced", rows=unpriced, effect="what their answers cost is not in run.max_cost_usd")
+    if spent_usd(ledger) >= most_usd:
+        stop.out_of_money()
 
 
 def _open(config: Config, output: Output, run_id: str, transport: AiohttpTransport, wish: Wish) -> Opened:

@@ -26,7 +26,7 @@ from pipeline.tasks import TASKS, SchemaError, TaskDefinition, TaskOptions
 def read_config(path: Path, overrides: Sequence[str], *, to_ask: bool = True) -> Config:
     """The configuration, with everything checked that can be without starting. Raises ConfigError.
 
-    Unless somebody is `to_ask` its server, no key need be there.
+    `to_ask`: its server is to be asked, so its key must be there.
     """
     further = partial(further_problems, to_ask=to_ask)
     return load_config(path, overrides, kinds=list(TASKS), dialects=list(DIALECTS), further=further)
@@ -60,7 +60,9 @@ def further_problems(sections: Mapping[str, Any], tasks: Sequence[TaskConfig], *
         if isinstance(provider, Provider) and known and images.send != "inline":
             problems += _link_problems(DIALECTS[provider.dialect], provider)
     if known and isinstance(provider, Provider):
-        problems += _provider_problems(provider, tasks, to_ask=to_ask)
+        if to_ask:
+            problems += read_key(provider, DIALECTS[provider.dialect].api_key_env)[1]
+        problems += _provider_problems(provider, tasks)
         if isinstance(run, Run) and run.max_cost_usd is not None and not _own_price_problems(provider):
             problems += _price_problems(provider, tasks)
     return problems
@@ -98,9 +100,9 @@ def _definition_problems(task: TaskConfig) -> list[str]:
     return problems
 
 
-def _provider_problems(provider: Provider, tasks: Sequence[TaskConfig], *, to_ask: bool) -> list[str]:
+def _provider_problems(provider: Provider, tasks: Sequence[TaskConfig]) -> list[str]:
     dialect = DIALECTS[provider.dialect]
-    problems = list(read_key(provider, dialect.api_key_env)[1]) if to_ask else []
+    problems = []
     if dialect.base_url is None and provider.base_url is None and dialect.name != "embedded":
         problems.append(f"provider.base_url is missing: {dialect.name} has no address of its own")
     problems += [

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=V", help="Override one setting; may be repeated.")
 ]
+AcceptChange = Annotated[
+    bool, typer.Option("--accept-change", help="Keep earlier answers although a setting that decides them changed.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 # Rich help and tracebacks would cost a third of the time that --help may take.
@@ -69,9 +72,7 @@ def run(
         float | None, typer.Option("--max-cost", metavar="USD", help="What the output may cost over its life.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log every retry and every failed row.")] = False,
-    accept_change: Annotated[
-        bool, typer.Option("--accept-change", help="Keep earlier answers although a setting that decides them changed.")
-    ] = False,
+    accept_change: AcceptChange = False,
 ) -> None:
     """Run a configuration, or resume it.
 
@@ -92,6 +93,7 @@ def plan(
     config: Annotated[Path, typer.Argument(help="The TOML file that explains the run.")],
     overrides: Overrides = None,
     json: AsJson = False,
+    accept_change: AcceptChange = False,
 ) -> None:
     """Tell what a run would do: rows, bytes, tokens, money, time. No call is made, nothing is written into OUT.
 
@@ -102,7 +104,8 @@ def plan(
     from pipeline.reporting.forecast import as_json, print_forecast
 
     set_up(verbose=False)
-    found = reported(lambda: forecast(checks.read_config(config, overrides or [])))
+    settings = reported(lambda: checks.read_config(config, overrides or [], to_ask=False))
+    found = reported(lambda: forecast(settings, accept_change=accept_change))
     if json:
         print_json(as_json(found))
     else:

@@ -84,7 +84,9 @@ def read_key(provider: Provider, default_env: str | None) -> tuple[str | None, l
             key = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             return None, [f"provider.api_key_file: cannot read {path}: {_reason(error)}"]
-        return (key, []) if key else (None, [f"provider.api_key_file: {path} is empty"])
+        if not key:
+            return None, [f"provider.api_key_file: {path} is empty"]
+        return _sendable(key, f"provider.api_key_file: {path}")
     name = provider.api_key_env or default_env
     if name is None:
         return None, []
@@ -92,7 +94,15 @@ def read_key(provider: Provider, default_env: str | None) -> tuple[str | None, l
         if not _VARIABLE.fullmatch(name):  # perhaps the key itself, so it is not shown
             return None, ["provider.api_key_env: expected the name of an environment variable, such as MY_API_KEY"]
         return None, [f"provider.api_key_env: the environment variable {name} is not set. Run: export {name}=..."]
-    return key, []
+    return _sendable(key, f"provider.api_key_env: the environment variable {name}")
+
+
+def _sendable(key: str, where: str) -> tuple[str | None, list[str]]:
+    """The key, unless no header can hold it; never shown."""
+    if re.fullmatch(r"[!-~]+", key):
+        return key, []
+    why = "a space, a line end or another character in it that no server takes. Set it anew, in one word."
+    return None, [f"{where} has {why}"]
 
 
 def _section(section: type[Section], values: object, place: str, problems: list[str]) -> Section | None:

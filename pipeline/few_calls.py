@@ -79,7 +79,7 @@ class FewCalls:
 
 
 def _may_pass(error: CallError) -> bool:
-    return error.starting or (error.meaning.retryable and error.kind != "timeout")
+    return error.starting or (error.meaning.retryable and error.kind != "timeout" and not error.ends_run)
 
 
 def _sum(counts: list[int | None]) -> int | None:

@@ -174,8 +174,8 @@ def first_plan(
     if plan.generation == 0:
         if output.holds_answers():
             raise LedgerError(
-                f"{output.root} holds answers, but the plan they belong to is missing in {output.plan}. Bring it back, "
-                "or choose a new run.output."
+                f"{output.root} holds answers, but the plan they belong to is missing in {output.run / 'plan'}. Bring "
+                "it back, or choose a new run.output."
             )
         # What is wrong with the names is told before anything is written.
         open_schemas(tasks, [Column(name, "string") for name in keep])

@@ -44,22 +44,25 @@ _EVERY_S: Final = 3.0
 """Between two lines of progress."""
 
 
-def forecast(config: Config) -> Forecast:
-    """Look at everything that a run would go by. Raises ConfigError, ManifestError, LedgerError; takes no lock."""
+def forecast(config: Config, *, accept_change: bool = False) -> Forecast:
+    """Look at everything that a run would go by, which is to `accept_change` of settings; takes no lock.
+
+    Raises ConfigError, ManifestError, LedgerError.
+    """
     output = Output(Path(config.run.output))
     for attempt in range(_TRIES):
         with tempfile.TemporaryDirectory(prefix="vlm-batch-plan-", ignore_cleanup_errors=True) as folder:
             try:
-                return _forecast(config, output, output.planned_in(Path(folder)))
+                return _forecast(config, output, output.planned_in(Path(folder)), accept_change)
             except (LedgerError, ManifestError):
                 if output.holder() is None or attempt == _TRIES - 1:
                     raise
     raise AssertionError("the last try returns or raises")
 
 
-def _forecast(config: Config, output: Output, ours: Output) -> Forecast:
+def _forecast(config: Config, output: Output, ours: Output, accept_change: bool) -> Forecast:
     """`ours` is the output with the folder in which its next plan is made."""
-    mind_changes(output.newest_config(), record_of(config), output, accept=False)
+    mind_changes(output.newest_config(), record_of(config), output, accept=accept_change)
     tasks = open_tasks(config)
     units = [_Watched(unit) for unit in manifest_units(config, output)]
     fingerprints = {unit.name: unit.fingerprint() for unit in units}

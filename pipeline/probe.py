@@ -153,6 +153,10 @@ class _Asking:
     async def _vision(self, task: OpenTask, prompt: Prompt) -> bool:
         """Whether the task's question about a picture is answered."""
         found = await self.calls.ask(task.fixed.model, self.provider.render(prompt))
+        if isinstance(found, CallError) and found.kind == "http_429" and not self.calls.answers:
+            # Passing by itself, but all that was asked: with nothing learned the server cannot be called fit.
+            self.add("call", "wrong", f"refused by quota: {found}", "Nothing was learned: try again later.")
+            return False
         if isinstance(found, Exception):
             of_pictures = VISION in str(found) or (isinstance(found, CallError) and found.kind == "image_rejected")
             self.add("vision" if of_pictures else "call", _mark_of(found), str(found))

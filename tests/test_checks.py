@@ -96,7 +96,7 @@ def test_the_text_of_many_pages_has_room_and_a_caption_stays_a_caption(tmp_path:
 
 def test_the_pages_of_a_document_are_counted_beside_its_text(tmp_path: Path) -> None:
     tasks = open_tasks(read_config(_written(tmp_path), ("provider.model=m",)))
-    answer = Completion("language: en\n\nHello", "stop", None, None, None, Usage())
+    answer = Completion("language: en\n\nHello", "stop", None, None, Usage())
     assert tasks["ocr"].parse(answer, 12)["pages"] == 12
     assert tasks["ocr"].parse(answer, None)["pages"] is None
     assert "pages" not in tasks["caption"].parse(answer, 12)
@@ -116,7 +116,7 @@ def test_a_field_called_pages_is_the_models_answer_and_not_counted(tmp_path: Pat
     schema = '{"properties": {"pages": {"type": "integer"}}}'
     overrides = ("provider.model=m", "tasks.0.kind=ask", "tasks.0.question=How many?", f"tasks.0.schema={schema}")
     task = open_tasks(read_config(_written(tmp_path), overrides))["ask"]
-    answer = Completion('{"pages": 7}', "stop", None, None, None, Usage())
+    answer = Completion('{"pages": 7}', "stop", None, None, Usage())
     assert task.parse(answer, 12) == {"pages": 7}
 
 

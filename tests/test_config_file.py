@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline import config as models
-from pipeline.config import Config, Provider
-from pipeline.config_file import load_config, read_key
+from pipeline.config import Config
+from pipeline.config_file import load_config
 from pipeline.core.errors import ConfigError
 
 KINDS = ("caption", "ocr", "moderate", "ask")
@@ -226,59 +226,6 @@ def test_an_override_that_cannot_be_meant(tmp_path: Path, override: str, expecte
     assert problem.startswith(expected)
 
 
-# Keys
-
-
-def test_a_key_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_KEY", " secret-1 \n")
-    monkeypatch.setenv("DEFAULT_KEY", "secret-2")
-    file = tmp_path / "key"
-    file.touch(mode=0o600)
-    file.write_text("secret-3\n")
-    assert read_key(Provider(dialect="vllm", api_key_env="MY_KEY"), "DEFAULT_KEY") == ("secret-1", [])
-    assert read_key(Provider(dialect="vllm"), "DEFAULT_KEY") == ("secret-2", [])
-    assert read_key(Provider(dialect="vllm", api_key_file=str(file)), "DEFAULT_KEY") == ("secret-3", [])
-    assert read_key(Provider(dialect="vllm"), None) == (None, [])
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666, 0o610])
-def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
-    file = tmp_path / "key"
-    file.write_text("secret")
-    file.chmod(mode)
-    key, found = read_key(Provider(dialect="vllm", api_key_file=str(file)), None)
-    assert key is None
-    assert found == [f"provider.api_key_file: others can read {file}. Run: chmod 600 {file}"]
-
-
-def test_a_key_that_is_not_there_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMPTY_KEY", " ")
-    empty = tmp_path / "key"
-    empty.touch(mode=0o600)
-    for provider, expected in (
-        (Provider(dialect="vllm", api_key_env="EMPTY_KEY"), "the environment variable EMPTY_KEY is not set"),
-        (Provider(dialect="vllm", api_key_file=str(tmp_path / "gone")), "cannot read .*gone: No such file"),
-        (Provider(dialect="vllm", api_key_file=str(empty)), "key is empty"),
-    ):
-        key, found = read_key(provider, None)
-        assert key is None
-        with pytest.raises(ConfigError, match=expected):
-            raise ConfigError(found)
-
-
-@pytest.mark.parametrize("secret", ["sk-abc123", "fw_3ZabCdEf"])
-def test_a_key_in_the_wrong_place_is_not_echoed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
-    monkeypatch.delenv(secret, raising=False)
-    _, [problem] = read_key(Provider(dialect="vllm", api_key_env=secret), None)
-    assert problem.startswith("provider.api_key_env: ")
-    assert secret not in problem
-
-    with_key = MINIMAL.replace('dialect = "vllm"', f'dialect = "vllm"\napi_key = "{secret}"')
-    assert problems(tmp_path, with_key) == ["provider.api_key: there is no such key; did you mean 'api_key_env'?"]
-    with_key = MINIMAL.replace('dialect = "vllm"', f'dialect = "vllm"\napi_key_env = ["{secret}"]')
-    assert problems(tmp_path, with_key) == ["provider.api_key_env: input should be a valid string"]
-
-
 @pytest.mark.parametrize(
     "address",
     [
@@ -309,9 +256,3 @@ def test_an_address_that_is_none_is_told_at_once(tmp_path: Path, address: str) -
 def test_odd_values_are_told_at_once(tmp_path: Path, setting: str) -> None:
     (told,) = problems(tmp_path, MINIMAL, setting)
     assert told.startswith(setting.split("=", maxsplit=1)[0])
-
-
-def test_a_key_file_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    key, (told,) = read_key(Provider(dialect="openai", api_key_file="~nobody-of-this-name/key"), None)
-    assert key is None
-    assert told.startswith("provider.api_key_file: ~nobody-of-this-name/key")

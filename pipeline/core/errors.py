@@ -140,7 +140,8 @@ class CallError(ItemError):
     `reached` is False when no connection came about, so that nothing can have been billed; `of_address` is True when
     the server may have failed to fetch a picture from its address, `starting` when it is there and will answer once it
     has its model: such an attempt is none. `part` is what came of an answer that was broken off: no answer, but the
-    tokens that it took may have to be paid for.
+    tokens that it took may have to be paid for. `ends_run` is True when every request would fail so, though the reply
+    had a status of success: it is kept like an answer and read again later, when it must end nothing.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class CallError(ItemError):
         reached: bool = True,
         of_address: bool = False,
         starting: bool = False,
+        ends_run: bool = False,
         part: Completion | None = None,
     ) -> None:
         super().__init__(kind, message, status)
@@ -160,4 +162,5 @@ class CallError(ItemError):
         self.reached = reached
         self.of_address = of_address
         self.starting = starting
+        self.ends_run = ends_run
         self.part = part

@@ -141,7 +141,6 @@ class Completion:
     finish_reason: str | None
     refusal: str | None
     served_model: str | None
-    response_id: str | None
     usage: Usage
     cost_usd: float | None = None
     reasoned: bool = False

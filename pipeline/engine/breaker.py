@@ -28,7 +28,8 @@ class Breaker:
     """Watches the attempts of all rows together.
 
     `patience_s`: how long an outage may last before the run gives up; `first_patience_s`: the same while the server has
-    never answered, short because then the address is probably wrong. `proven`: an earlier run got answers with this
+    never answered, short because then the address is probably wrong. A server that has said in that time that it is
+    getting ready is given STARTING_PATIENCE_S, if that is longer. `proven`: an earlier run got answers with this
     configuration.
     """
 
@@ -40,7 +41,9 @@ class Breaker:
         """Whether any row of this run was answered: until then a refusal may be the configuration's."""
         self._failing: set[RowId] = set()
         self._since: float | None = None
-        self._starting_since: float | None = None
+        """When the server last began not to answer, in whichever way."""
+        self._starting = False
+        """Whether it has said since then that it is getting ready."""
         self._refusal: str | None = None
         self._refusals = 0
 
@@ -48,48 +51,47 @@ class Breaker:
         """The server answered a row: it is there, and it accepts what we send."""
         self.has_answered = True
         self._refusals = 0
-        self._starting_since = None
         self._alive()
 
     def outage(self, row: RowId, error: CallError, now: float) -> bool:
         """Whether this failed attempt shows an outage, which costs the row no attempt.
 
+        A server that starts may refuse connections in between: whatever it does instead of answering, one clock runs.
         `now` is in seconds of any steady clock. Raises ServerError when the outage has outlasted our patience.
         """
-        if error.starting:
-            return self._is_starting(error, now)
-        self._starting_since = None
-        if not (error.kind in {"connection", "timeout"} or error.status in _DOWN_STATUSES):
+        if not (error.starting or error.kind in {"connection", "timeout"} or error.status in _DOWN_STATUSES):
             self._alive()  # it refuses this row or asks for patience: it is there
             return False
-        self._failing.add(row)
         if self._since is None:
             self._since = now
-        if error.reached and len(self._failing) < DOWN_AFTER:
-            return False
-        fresh = not self.has_answered and not error.reached
-        if now - self._since >= (self._first_patience_s if fresh else self._patience_s):
+        if error.starting:
+            self._starting = True
+            self._failing.clear()
+        else:
+            self._failing.add(row)
+            if error.reached and len(self._failing) < DOWN_AFTER:
+                return False
+        lasted_s = now - self._since
+        if lasted_s >= self._patience_of(error):
+            if error.starting:
+                lasted, again = f"been getting ready for {lasted_s / 60:.0f} minutes", "ready"
+            else:
+                lasted, again = f"not answered for {lasted_s:.0f} seconds", "back"
             raise ServerError(
-                f"The server has not answered for {now - self._since:.0f} seconds: {error.message}. "
-                "Nothing is lost; when it is back, run the same command again."
+                f"The server has {lasted}: {error.message}. "
+                f"Nothing is lost; when it is {again}, run the same command again."
             )
         return True
 
-    def _is_starting(self, error: CallError, now: float) -> bool:
-        """Always an outage, which costs no attempt. Raises ServerError when it has outlasted our patience."""
-        self._alive()
-        if self._starting_since is None:
-            self._starting_since = now
-        if now - self._starting_since >= STARTING_PATIENCE_S:
-            raise ServerError(
-                f"The server has been getting ready for {(now - self._starting_since) / 60:.0f} minutes: "
-                f"{error.message}. Nothing is lost; when it is ready, run the same command again."
-            )
-        return True
+    def _patience_of(self, error: CallError) -> float:
+        if self._starting:
+            return max(STARTING_PATIENCE_S, self._patience_s)
+        return self._patience_s if self.has_answered or error.reached else self._first_patience_s
 
     def _alive(self) -> None:
         self._failing.clear()
         self._since = None
+        self._starting = False
 
     def suspects(self, error: CallError) -> bool:
         """Whether a refused row may be the configuration's fault.

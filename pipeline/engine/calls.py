@@ -136,6 +136,9 @@ class Calls:
             tried = await self._try(question, attempts, number, life)
             if tried.error is None:
                 return tried, None
+            if tried.error.ends_run and not _is_unfetched(question, tried.error):
+                self._stop.fail(ServerError(tried.error.message))
+                return tried, 0.0
             return tried, self._judge(question, tried.error, attempts, number, repairs=life.spent.answers > 0)
         except ServerError as error:
             # Before the slot is given back: nobody may go next with a request that cannot succeed.
@@ -212,7 +215,7 @@ class Calls:
             self._provider.notes(reply),
         )
         self._pacer.answered()
-        self._purse.pay(life.spent, settled.spent)
+        self._purse.pay(reading, question.facts.model)
         if reading.error is not None:
             return Tried(settled, reading.error)
         self._breaker.answered()

@@ -43,7 +43,7 @@ class Settler:
         except CallError as error:
             if error.part is None:
                 text = frame.body.decode("utf-8", "replace")[:4096]
-                return Reading(Completion(text, None, None, None, None, Usage()), None, error)
+                return Reading(Completion(text, None, None, None, Usage()), None, error)
             return Reading(error.part, self._price(frame, error.part), error)
         return Reading(completion, self._price(frame, completion))
 
@@ -110,7 +110,7 @@ class Settler:
         kept = outcome.envelope
         if kept.raw_text is None or (isinstance(outcome, Failure) and not _may_be_read_again(outcome.problem.kind)):
             return outcome
-        completion = Completion(kept.raw_text, kept.finish_reason, None, kept.served_model, None, kept.usage)
+        completion = Completion(kept.raw_text, kept.finish_reason, None, kept.served_model, kept.usage)
         try:
             answer = self.tasks[outcome.id.task].parse(completion, outcome.facts.pages)
         except ItemError as error:

@@ -231,6 +231,16 @@ class Book:
             pending["cost_usd"] = pending.get("cost_usd", 0.0) + spent
         return result
 
+    def unpriced(self) -> int:
+        """How many rows have had answers whose price is not known."""
+        standings = self.standings.values()
+        committed = [totals.get("unpriced", 0) for standing in standings for totals in standing.totals.values()]
+        costs = [life.spent.cost_usd for life in self._lives.values()]
+        for standing in standings:
+            costs += [row.envelope.cost_usd for row in standing.rows.values()]
+            costs += [failure.envelope.cost_usd for failure in standing.failures.values()]
+        return int(sum(committed)) + costs.count(None)
+
     def standing(self, task: str, shard: int) -> Standing:
         """How a task stands in a shard."""
         found = self.standings.get((task, shard))

@@ -43,7 +43,7 @@ class Output:
         other.plan, other.scratch = folder / "plan", folder / "tmp"
         make_folder(other.plan)
         for path in sorted(self.plan.iterdir()) if self.plan.is_dir() else []:
-            (other.plan / path.name).symlink_to(path.resolve())
+            (other.plan / path.name).symlink_to(path.absolute())
         return other
 
     def data(self, task: str) -> Path:

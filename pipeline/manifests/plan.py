@@ -68,7 +68,7 @@ class Plan:
 
     def _read(self, shard: int, *columns: str) -> list[list[Any]]:
         generation, batch_number = self.places[shard]
-        path = self.folder / f"{generation:06}.rows"
+        path = _own(self.folder / f"{generation:06}.rows")
         try:
             with pa.memory_map(str(path)) as file:
                 batch = pa.ipc.open_file(file).get_batch(batch_number)
@@ -118,10 +118,12 @@ def copy_plan(folder: Path, to: Path) -> None:
 def load_plan(folder: Path) -> Plan:
     """Every generation committed so far. Raises ManifestError."""
     plan = Plan(folder)
-    for path in sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []:
+    for path in map(_own, sorted(folder.glob("[0-9]*.json"))) if folder.is_dir() else []:
         plan.generation += 1
         if path.name != f"{plan.generation:06}.json":
-            raise ManifestError(f"{folder} has no generation {plan.generation}, but {path.name}. Was a file deleted?")
+            raise ManifestError(
+                f"{path.parent} has no generation {plan.generation}, but {path.name}. Was a file deleted?"
+            )
         try:
             record = orjson.loads(path.read_bytes())
             plan.units = record["units"]
@@ -135,3 +137,8 @@ def load_plan(folder: Path) -> Plan:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ManifestError(f"Cannot read the plan {path}: {type(error).__name__} {error}.") from None
     return plan
+
+
+def _own(path: Path) -> Path:
+    """A generation's file under its own name: the next plan may grow beside links, in a folder that nobody knows."""
+    return path.readlink() if path.is_symlink() else path

@@ -13,12 +13,9 @@ from pipeline.core.errors import CallError
 from pipeline.core.types import Completion
 from pipeline.providers import errors
 from pipeline.providers.complaint import complaint, described, fit, without_signatures
-from pipeline.providers.stream import folded, is_stream
+from pipeline.providers.stream import BROKEN_OFF, folded, is_stream
 from pipeline.providers.usage import read_cost, read_usage
 from pipeline.providers.wire import mended, parsed
-
-BROKEN_OFF: Final = frozenset({"error", "abort"})
-"""Finish reasons of an answer that the server gave up (vLLM 0.33, Fireworks; 2026-11-22)."""
 
 _STOPS: Final = {"eos": "stop", "word": "stop", "limit": "length"}
 """Finish reasons by llama.cpp's stop_type."""
@@ -51,7 +48,6 @@ def read_answer(body: bytes, notes: Mapping[str, str], secret: str | None) -> Co
         finish_reason=finish_reason,
         refusal=_text(message.get("refusal")),
         served_model=_text(value.get("model")),
-        response_id=_text(value.get("id")),
         usage=read_usage(value, notes),
         cost_usd=read_cost(notes),
         reasoned=any(_text(message.get(name)) for name in ("reasoning_content", "reasoning")),

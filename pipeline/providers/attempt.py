@@ -8,7 +8,7 @@ import httpx
 
 from pipeline.core.errors import CallError
 from pipeline.core.types import Reply
-from pipeline.providers.complaint import fit, without_key, without_signatures
+from pipeline.providers.complaint import fit, keyless, without_key, without_signatures
 from pipeline.providers.wire import mended
 
 UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
@@ -31,4 +31,5 @@ async def attempt(transport: httpx.AsyncBaseTransport, request: httpx.Request, s
     content = without_key(content, secret)
     if not response.is_success or not any(sign in content for sign in _ANSWERS):
         content = without_signatures(content)  # an error, also under status 200; answers stay as they came
-    return Reply(response.status_code, dict(response.headers), content)
+    headers = {name: keyless(value, secret) for name, value in response.headers.items()}
+    return Reply(response.status_code, headers, content)

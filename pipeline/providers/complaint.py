@@ -16,6 +16,7 @@ Shapes (sources of vLLM 0.33, SGLang 0.5.23, LiteLLM 1.109, llama.cpp, Ollama, F
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from pipeline.providers.wire import mended, parsed
@@ -71,11 +72,29 @@ def _page(body: bytes) -> str:
     return title[1] if title else _TAG.sub(" ", text)
 
 
+@lru_cache
+def _mentions(secret: str) -> re.Pattern[bytes]:
+    """The key as it may stand in JSON, or in JSON that is quoted in JSON: "/" as "\\/", "+" as "\\u002b"."""
+
+    def written(character: str) -> str:
+        if character.isalnum() or character in "-._":  # escaped by nobody
+            return re.escape(character)
+        plain = rf"\\*{re.escape(character)}" if character in '/"\\' else re.escape(character)
+        return rf"(?:{plain}|\\+u00(?i:{ord(character):02x}))"
+
+    return re.compile("".join(map(written, secret)).encode())
+
+
 def without_key(data: bytes, secret: str | None) -> bytes:
     """The bytes with every mention of the key (ASCII) replaced; a key too short to be one is left."""
     if secret is None or len(secret) < SHORTEST_SECRET:
         return data
-    return data.replace(secret.encode(), b"[key]")
+    return _mentions(secret).sub(b"[key]", data)
+
+
+def keyless(text: str, secret: str | None) -> str:
+    """The same of a text."""
+    return without_key(text.encode("utf-8", "surrogatepass"), secret).decode("utf-8", "surrogatepass")
 
 
 _WEB_ADDRESS = re.compile(rb"https?:(?:\\?/){2}(?:\\/|\\u0026|[^\s\"'<>\\])+", re.IGNORECASE)
@@ -94,8 +113,7 @@ def without_signatures(data: bytes) -> bytes:
 
 def fit(text: str, secret: str | None) -> str:
     """The text for a log or a column: one line, no key, no base64, no memory address, at most 300 characters."""
-    text = without_key(text.encode("utf-8", "surrogatepass"), secret).decode("utf-8", "surrogatepass")
-    text = _ADDRESS.sub("", _ENCODED.sub("[...]", " ".join(text.split())))
+    text = _ADDRESS.sub("", _ENCODED.sub("[...]", " ".join(keyless(text, secret).split())))
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 

@@ -55,9 +55,8 @@ class Dialect:
     server takes; `max_base64_bytes` counts base64 characters over all pictures of a request; `fetches` tells which
     pictures may be sent by their address.
 
-    `affinity` is how requests are kept together. `hides_schema`: the model does not see a schema that is enforced, so
-    that it must stand in the prompt. `tells_cached` says where cached tokens are reported, `rate_headers` where limits;
-    `prices_itself` that an answer may come with its price.
+    `affinity` is how requests are kept together. `tells_cached` says where cached tokens are reported, `rate_headers`
+    where limits; `prices_itself` that an answer may come with its price.
     """
 
     name: str
@@ -77,7 +76,6 @@ class Dialect:
     extra: Mapping[str, Scalar] = field(default_factory=lambda: MappingProxyType({}))
     completions: Literal["image_list", "media_marker"] | None = None
     affinity: Affinity = NO_AFFINITY
-    hides_schema: bool = True
     tells_cached: str = "usage.prompt_tokens_details.cached_tokens"
     rate_headers: tuple[str, ...] = ()
     prices_itself: bool = False

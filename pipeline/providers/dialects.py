@@ -65,7 +65,6 @@ DIALECTS: Final[dict[str, Dialect]] = {
             fetches=FetchRule(media("png jpeg webp"), 20_000_000, 5.0, redirects=True),
             max_tokens_field="max_completion_tokens",
             affinity=Affinity("prompt_cache_key"),
-            hides_schema=False,
             rate_headers=_OPENAI_LIMITS,
         ),
         # The port is that of `vllm serve`. It fetches within 5 s (VLLM_IMAGE_FETCH_TIMEOUT) up to 256 MB and follows
@@ -146,7 +145,6 @@ DIALECTS: Final[dict[str, Dialect]] = {
             fields=(_USUAL - {"frequency_penalty"}) | {"max_tokens"},
             max_base64_bytes=64_000_000,
             penalty=None,
-            hides_schema=False,
             tells_cached="nowhere",
         ),
     )

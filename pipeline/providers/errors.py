@@ -1,6 +1,7 @@
 """From a refusing reply to one of ours: status first, then code and type, then whole words of the message.
 
     ServerError            every request would fail so: the run stops, and the sentence says what to do
+    CallError, ends_run    the same of a reply under status 200, which is kept
     CallError row kinds    content_filter, context_too_long, image_rejected, bad_request: this row fails, others go on
     CallError, retryable   timeout (408), http_429, http_5xx (also 409, 425): asked again later
     CallError, starting    a server that is there and has not loaded its model yet: waited for
@@ -62,9 +63,11 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 
 NO_VISION: Final = _words(
-    r"not a multimodal model|image input is not supported|(?:does not|doesn't) support (?:image|vision)(?: inputs?|s)?"
-    r"|image_url is only supported by certain models|len\(combined_imgs\)"
+    r"not a multimodal model|image input is not supported|image_url is only supported by certain models"
+    r"|len\(combined_imgs\)|(?:does not|doesn't) support (?:images?|vision)"
+    r"(?: (?:inputs?|content|capabilities|features))?(?: (?:as inputs?|at all|yet))?(?=[.,;!)\]}\"'\\\n]|\s+-\s|\s*$)"
 )
+"""A sentence that goes on after it ("... support image format image/webp") is about one picture."""
 MESSAGE_STOPS: Final = (
     (_words(r"AuthenticationError|authentication error|(?:invalid|incorrect) api key|no connected db"), KEY),
     (_words(r"invalid model name|server is pinned to"), MODEL),
@@ -74,9 +77,15 @@ MESSAGE_STOPS: Final = (
     (_words(r"BudgetExceededError|budget has been exceeded"), MONEY),
 )
 NO_MONEY: Final = _words(
-    r"exceeded your current quota|spend(?:ing)? limit|insufficient (?:quota|credits?|funds|balance)|out of credits?"
+    r"spend(?:ing)? (?:limit|cap)|insufficient (?:credits?|funds|balance)|out of credits?|credits are depleted"
     r"|budget has been exceeded"
 )
+QUOTA: Final = _words(r"exceeded your current quota|insufficient quota")
+"""An empty account, unless a code or other words say that it is a limit of a minute: Gemini words both alike."""
+PASSING_LIMIT: Final = re.compile(
+    r"per[ _-]?(?:second|min)|resource[ _](?:has been )?exhausted|quota exceeded for|retry in \d", re.IGNORECASE
+)
+"""Gemini's words for such a limit, which LiteLLM hands on without their code (its issues 11725 and 33421, 2026-07)."""
 
 RATE_CODES: Final = frozenset(
     {"rate_limit_exceeded", "rate_limit_error", "too_many_requests", "requests", "tokens", "resource_exhausted"}
@@ -108,8 +117,10 @@ STARTING: Final = _words(
 )
 BY_CODE: Final = ((CONTEXT_CODES, "context_too_long"), (IMAGE_CODES, "image_rejected"), (RATE_CODES, "http_429"))
 BROKEN_ANSWER: Final = _words(r"model produced output that does not match the expected")
-BROKEN_IMAGE: Final = _words(r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated")
-
+BROKEN_IMAGE: Final = _words(
+    r"failed to load image|(?:cannot identify|could not decode) image|image file is truncated"
+    r"|(?:does not|doesn't) support images?"
+)
 
 LITELLM: Final = {
     "AuthenticationError": 401,
@@ -160,16 +171,27 @@ def refusal(reply: Reply, asked: Asked) -> CallError | ServerError:
 
 def within_success(body: Mapping[str, object], secret: str | None) -> CallError:
     """What an error means that came under status 200, alone or in the middle of a stream: always a CallError, because
-    the request was taken. A code that is a status counts as one.
+    it is read from a kept body. A code that is a status counts as one, also that of a picture's host (403, 404).
     """
     said = complaint(without_signatures(orjson.dumps(body)))
     text = fit(said.message, secret)
-    stated = [int(code) for code in said.codes if re.fullmatch("[45][0-9][0-9]", code)]
-    kind = _kind(_meant(min(stated, default=500), said), said)
+    stated = min((int(code) for code in said.codes if re.fullmatch("[45][0-9][0-9]", code)), default=None)
+    kind = _kind(_meant(stated or 500, said), said)
     if kind == "bad_request":  # it was good enough to begin with
         kind = "http_5xx"
+    refused = _meant(stated or 400, said)
+    advice = None if _filtered(refused, said) else _stop(refused, said)
+    if advice in OF_FORM:  # so is the form of the request
+        advice = None
     what = "the server reports an error under status 200"
-    return CallError(kind, f"{what}: {text}" if text else what, 200, of_address=bool(ADDRESS.search(said.message)))
+    message = f"{what}: {text}" if text else what
+    return CallError(
+        kind,
+        f"{message}. {advice}" if advice else message,
+        200,
+        of_address=stated in {403, 404} or bool(ADDRESS.search(said.message)),
+        ends_run=advice is not None,
+    )
 
 
 def _meant(status: int, said: Complaint) -> int:
@@ -196,8 +218,9 @@ def _stop(status: int, said: Complaint) -> str | None:
         if code in said.codes:
             return advice
     if status == 429:
-        # Some servers word a passing rate limit like an empty account, but give it a code.
-        return MONEY if NO_MONEY.search(said.message) and not said.codes & RATE_CODES else None
+        passing = said.codes & RATE_CODES or PASSING_LIMIT.search(said.message)
+        empty = NO_MONEY.search(said.message) or (QUOTA.search(said.message) and not passing)
+        return MONEY if empty else None
     return next((advice for words, advice in MESSAGE_STOPS if words.search(said.message)), None)
 
 

@@ -2,19 +2,24 @@
 
 The events are OpenAI's chunks: deltas of one message, the finish reason in one of the last, usage in a chunk of its own
 or with it; an error may come in the middle (vLLM 0.33, OpenAI: `event: error`; 2026-11-22). What comes after `[DONE]`
-does not count. The format of the lines is that of the HTML standard, section 9.2.
+does not count, nor does an error behind an answer that was whole. The format of the lines is that of the HTML standard,
+section 9.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pipeline.providers.wire import parsed
 
+BROKEN_OFF: Final = frozenset({"error", "abort"})
+"""Finish reasons of an answer that the server gave up (vLLM 0.33, Fireworks; 2026-11-22)."""
+
 _BEGINNINGS = (b"data:", b"event:", b"id:", b"retry:", b":")
-_KEPT = ("id", "model", "usage", "perf_metrics")
+_KEPT = ("model", "usage", "perf_metrics")
 _TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
+_ANSWERS = ("content", "refusal")
 
 
 def is_stream(body: bytes) -> bool:
@@ -25,8 +30,8 @@ def is_stream(body: bytes) -> bool:
 def folded(body: bytes) -> dict[str, Any]:
     """The answer in the form that it has without streaming; `finish_reason` is None when the stream broke off.
 
-    An error event takes the place of all that came before. Raises ValueError for an event that is no JSON object, as
-    the last is when a connection is cut.
+    An error event takes the place of all that came before, unless that is a whole answer. Raises ValueError for an
+    event that is no JSON object, as the last is when a connection is cut.
     """
     whole: dict[str, Any] = {}
     texts: dict[str, list[str]] = {}
@@ -40,6 +45,9 @@ def folded(body: bytes) -> dict[str, Any]:
                 break
             raise
         if name == b"error" or chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
+            answered = any(plain) or any(any(texts.get(key, ())) for key in _ANSWERS)
+            if finish_reason and finish_reason not in BROKEN_OFF and answered:  # it was paid for
+                break
             return chunk if chunk.get("error") else {"error": chunk}
         whole |= {key: chunk[key] for key in _KEPT if chunk.get(key) is not None}
         for choice in _first_choice(chunk.get("choices")):

@@ -127,9 +127,12 @@ class FakeProvider:
     def read(self, body: bytes, notes: Mapping[str, str] | None = None) -> Completion:
         if body == b"unreadable":
             raise CallError("http_5xx", "HTTP 200 without a completion", 200)
-        completion = Completion(body.decode(), "stop", None, "served", "id", Usage(10, 4, None, 3, None))
+        completion = Completion(body.decode(), "stop", None, "served", Usage(10, 4, None, 3, None))
         if body == b"broken off":
             raise CallError("http_5xx", "the answer was broken off", 200, part=completion)
+        if body.startswith(b"no money"):
+            of_address = body.endswith(b"of address")
+            raise CallError("http_429", "no money under status 200", 200, ends_run=True, of_address=of_address)
         if body.startswith(b"broken "):
             raise CallError(body.decode().removeprefix("broken "), "an error under status 200", 200)
         return completion

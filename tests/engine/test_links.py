@@ -236,3 +236,15 @@ def test_what_comes_from_the_web_never_shares_a_chunk() -> None:
     wanted = [(row, ("caption",)) for row in (here[0], away[0], here[1], here[2], away[1])]
     chunks = list(small_chunks(wanted, 100))
     assert [[row.url for row, _ in chunk] for chunk in chunks] == [[None], [SIGNED], [None, None], [OTHER]]
+
+
+def test_a_hosts_refusal_that_reads_like_the_servers_own_is_the_addresss_first() -> None:
+    """Under status 200 too: with the picture itself it shows whose it was."""
+    passed_on = FakeProvider(lambda name, n: ok("no money of address") if "link:" in name else ok())
+    world = _run(_world("url", passed_on, links={SIGNED, OTHER}))
+    assert [type(one) for one in world.ledger.committed] == [Row] * 2
+    own = FakeProvider(lambda name, n: ok("no money of address"))
+    world = _world("url", own, links={SIGNED, OTHER})
+    with pytest.raises(RunError, match="no money"):
+        run_virtual(world.flow().run)
+    assert world.ledger.committed == []

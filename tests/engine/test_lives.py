@@ -9,6 +9,7 @@ from pipeline.core.errors import CallError, ServerError
 from pipeline.core.outcomes import Failure, Row
 from pipeline.core.types import Reply, RowId
 from pipeline.engine.retry import RetryPolicy
+from pipeline.engine.shutdown import Stop
 from tests.engine.fake_rooms import FakeSource
 from tests.engine.fakes import PRICE, FakeProvider, World, ok, spent, status
 from tests.support.virtual_time import run_virtual
@@ -224,3 +225,23 @@ def test_what_was_broken_off_is_paid_for(first: str, then: str, answers: int) ->
     run_virtual(world.flow().run)
     envelope = world.outcome("caption/1-0").envelope
     assert (envelope.attempts, envelope.cost_usd) == (answers, answers * PRICE)
+
+
+def test_a_reply_under_status_200_that_no_request_can_pass_ends_the_run_at_once_and_no_row() -> None:
+    paid_for = iter(range(10))
+    provider = FakeProvider(lambda name, n: ok("no money" if next(paid_for, None) is None else "ok"))
+    world = World(FakeSource({1: 100}), provider=provider)
+    with pytest.raises(ServerError, match="no money under status 200"):
+        run_virtual(world.flow().run)
+    refused = len(provider.bodies) - 10
+    assert 1 <= refused <= world.concurrency, "what was on its way, and nothing after it"
+    assert [type(one) for one in world.ledger.committed] == [Row] * 10
+    kept = [frame.row for frame in world.ledger.frames if frame.body == b"no money"]
+    assert len(kept) == refused, "the replies are journaled like all others"
+    assert {world.ledger.life(row).spent.attempts for row in kept} == {1}, "and counted"
+
+    provider.script = lambda name, n: ok()
+    world.stop = Stop()
+    run_virtual(world.flow().run)
+    assert [type(one) for one in world.ledger.committed] == [Row] * 100
+    assert len(provider.bodies) == 100 + refused, "nothing that was answered is bought again"

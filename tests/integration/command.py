@@ -53,6 +53,15 @@ class Ended:
         return found
 
 
+def told(ended: Ended, code: int, *words: str) -> None:
+    """The run ended with this code and one error, which holds all the words."""
+    assert ended.code == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert len(ended.errors) == 1, ended.stderr
+    for word in words:
+        assert word in ended.errors[0]
+
+
 class Running:
     """A process that was started; killed on leaving if it still runs. `end` waits for it."""
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.engine.purse import GAPS
 from tests.integration.command import Job, until
 from tests.integration.test_mistakes import told
 from tests.support import scripts
@@ -57,17 +58,56 @@ def test_a_budget_for_a_model_without_a_price_is_refused(new_job: NewJob, fake_s
     assert fake_server.total == 0
 
 
-def test_a_server_that_does_not_count_ends_a_run_with_a_budget(new_job: NewJob, fake_server: FakeServer) -> None:
-    def silent(request: Request) -> Reply:
-        whole = scripts.caption()(request)
-        body = json.loads(whole.body)
-        del body["usage"]
-        return replace(whole, body=json.dumps(body).encode())
+def silent(request: Request) -> Reply:
+    """An answer that says nothing of its tokens."""
+    whole = scripts.caption()(request)
+    body = json.loads(whole.body)
+    del body["usage"]
+    return replace(whole, body=json.dumps(body).encode())
 
+
+def test_a_server_that_does_not_count_ends_a_run_with_a_budget(new_job: NewJob, fake_server: FakeServer) -> None:
     fake_server.script = silent
     job = new_job(30, provider=MODEL, limits={"concurrency": WIDTH}, run_={"max_cost_usd": 1.0})
-    told(job.run(), 1, "run.max_cost_usd cannot be kept")
-    assert 1 <= len(job.rows()) <= 2 * WIDTH
+    told(job.run(), 1, "did not say how many tokens", "run.max_cost_usd cannot be kept")
+    assert GAPS <= len(job.rows()) == fake_server.answered < GAPS + WIDTH
+
+
+def test_a_price_that_is_missing_is_not_blamed_on_the_server(new_job: NewJob, fake_server: FakeServer) -> None:
+    fake_server.script = scripts.caption(ANSWER)
+    provider = {"dialect": "litellm", "model": "unheard-of"}  # a proxy may say a price itself; this one does not
+    job = new_job(30, provider=provider, limits={"concurrency": 1}, run_={"max_cost_usd": 1.0})
+    told(job.run(), 1, "came without a price, and none is known for unheard-of", "provider.prices")
+    assert len(job.rows()) == GAPS
+
+
+def test_one_answer_that_says_nothing_of_its_tokens_ends_nothing(new_job: NewJob, fake_server: FakeServer) -> None:
+    fake_server.script = scripts.sequence(scripts.caption(ANSWER), silent, scripts.caption(ANSWER))
+    job = new_job(10, provider=MODEL, limits={"concurrency": 1}, run_={"max_cost_usd": 3.5 * PRICE})
+    ended = job.run()
+    assert (ended.code, fake_server.answered) == (4, 4), ended.stderr
+    assert [row["cost_usd"] for row in job.rows()].count(None) == 1, "what was not said is not written"
+    ended = job.run("--max-cost", "1")
+    assert (ended.code, fake_server.answered) == (0, 10), ended.stderr
+
+
+def test_earlier_answers_without_a_price_are_told_with_their_number(new_job: NewJob, fake_server: FakeServer) -> None:
+    counted = scripts.caption(ANSWER)
+    fake_server.script = scripts.sequence(counted, counted, silent, counted, silent, scripts.hang())
+    job = new_job(9, limits={"concurrency": 1})
+    assert job.run("--limit", "2").code == 0
+    with job.start() as running:
+        until(lambda: len(job.journaled()) == 3 and fake_server.in_flight, "three more answers in the journal")
+        running.kill()
+    prices = job.folder / "prices.toml"
+    prices.write_text('[models]\n"fake/vlm" = { input = 0.15, output = 0.6 }\n')
+    job.provider["prices"], job.run_["max_cost_usd"] = str(prices), 1.0
+    fake_server.script = counted
+    warned = job.run("--limit", "1").event("budget.unpriced")
+    assert (warned["level"], warned["rows"]) == ("warning", 4), "what was still in the journal gets today's price"
+    assert "not in run.max_cost_usd" in warned["effect"]
+    del job.run_["max_cost_usd"]
+    assert "budget.unpriced" not in job.run().stderr, "nobody asked for a bound"
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["finish reason error", "a stream without an end"])

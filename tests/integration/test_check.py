@@ -150,6 +150,7 @@ def test_a_refused_schema_matters_to_tasks_that_have_one(
         (scripts.error(401, "no such key"), "call", "Check the API key"),
         (scripts.error(404, "no such model", code="model_not_found"), "call", "provider.model"),
         (scripts.error(429, "no money", code="insufficient_quota"), "call", "Add credit"),
+        (scripts.error(200, "no money", code="insufficient_quota"), "call", "Add credit"),
         (scripts.error(500), "call", "500"),
     ],
 )
@@ -178,9 +179,19 @@ def test_one_retry_in_all_and_four_calls(
     fake_server.script = scripts.sequence(limited, server, limited, server)
     found = look(new_job(1))
     assert (marks(found)["schema"], marks(found)["cache"], found.calls) == ("open", "fine", 4)
-    fake_server.script = scripts.rate_limited(60)
-    found = look(new_job(1))
-    assert (marks(found)["call"], found.fine, found.calls) == ("open", True, 2)
+
+
+def test_a_spent_quota_is_no_pass_where_nothing_was_learned(new_job: NewJob, fake_server: FakeServer) -> None:
+    fake_server.script = scripts.rate_limited(1)
+    job = new_job(1, tasks=[{"kind": "caption"}, {"kind": "ocr", "model": "other"}])
+    ended = job.about_the_job("check")
+    assert ended.code == 5
+    assert "✗ call    refused by quota: " in ended.stdout
+    assert "Nothing was learned: try again later." in ended.stdout
+    assert fake_server.total == 2, "one retry, and no more calls at one who asks for patience"
+    fake_server.script = scripts.by_model({"other": scripts.rate_limited(1)}, server_like())
+    found = look(job)
+    assert (marks(found)["call"], found.fine) == ("open", True), "of the other model everything was learned"
 
 
 def test_a_second_model_is_not_asked_beyond_four_calls(

@@ -1,29 +1,18 @@
 """Everyday mistakes: each is told in one clear sentence with the documented exit code, and costs nobody an answer."""
 
-import hashlib
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.command import COMMAND, Ended, Job, Running
+from tests.integration.command import COMMAND, Ended, Job, Running, told
 from tests.support import scripts
 from tests.support.fake_server import FakeServer
-from tests.support.pictures import BROKEN, picture, write_pictures
+from tests.support.pictures import BROKEN, write_pictures
 
 NewJob = Callable[..., Job]
-
-
-def told(ended: Ended, code: int, *words: str) -> None:
-    """The run ended with this code and one error, which holds all the words."""
-    assert ended.code == code, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert len(ended.errors) == 1, ended.stderr
-    for word in words:
-        assert word in ended.errors[0]
 
 
 def listing(job: Job, lines: list[Any]) -> Job:
@@ -34,74 +23,6 @@ def listing(job: Job, lines: list[Any]) -> Job:
 
 
 # ---- the server ----
-
-
-def test_a_wrong_key_stops_the_run_and_blames_no_row(new_job: NewJob, fake_server: FakeServer) -> None:
-    job = new_job(30, provider={"api_key_env": "TEST_KEY"}, limits={"concurrency": 4}, env={"TEST_KEY": "sk-wrong"})
-    fake_server.script = scripts.needs_key("sk-right")
-    told(job.run(), 1, "answered 401: Incorrect API key provided.", "Check the API key", "provider.api_key_env")
-    assert fake_server.total <= 4
-    assert (job.rows(), job.failures()) == ([], [])
-    job.env = {"TEST_KEY": "sk-right"}
-    assert job.run().code == 0
-    assert len(job.rows()) == 30
-
-
-def test_a_key_that_is_not_there_is_told_before_anything_starts(new_job: NewJob, fake_server: FakeServer) -> None:
-    job = new_job(1, provider={"api_key_env": "TEST_KEY"}, env={"TEST_KEY": None})
-    told(job.run(), 2, "provider.api_key_env", "the environment variable TEST_KEY is not set", "export TEST_KEY=")
-    assert fake_server.total == 0
-    assert not job.out.exists()
-
-
-@pytest.mark.slow
-def test_a_dead_server_is_given_up_after_seconds(new_job: NewJob) -> None:
-    job = new_job(30)
-    with socket.socket() as bound:  # bound, not listening: the port refuses, and nobody else gets it
-        bound.bind(("127.0.0.1", 0))
-        job.base_url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
-        ended = job.run()
-    told(ended, 1, "The server has not answered for", "127.0.0.1", "Nothing is lost", "run the same command again")
-    assert ended.seconds < 40
-    assert (job.rows(), job.failures()) == ([], [])
-
-
-def test_a_server_that_refuses_every_row_alike_stops_the_run(new_job: NewJob, fake_server: FakeServer) -> None:
-    job = new_job(60, limits={"concurrency": 4})
-    fake_server.script = scripts.error(400, "top_k is not a field")
-    told(job.run(), 1, "top_k is not a field", "configuration", "same words")
-    assert fake_server.total <= 10 + 4
-    assert job.rows() == []
-
-
-def test_a_server_that_refused_every_row_alike_is_asked_them_all_again(
-    new_job: NewJob, fake_server: FakeServer
-) -> None:
-    job = new_job(30, limits={"concurrency": 4})
-    fake_server.script = scripts.error(400, "top_k is not a field")
-    assert job.run().code == 1
-    fake_server.script = scripts.caption()
-    job.run()
-    assert (len(job.rows()), job.failures()) == (30, [])
-
-
-def test_a_row_refused_for_good_is_a_failure_of_its_own(new_job: NewJob, fake_server: FakeServer) -> None:
-    job = new_job(20, run_={"max_failure_share": 0.05})
-    bad = hashlib.sha256(picture(7)).hexdigest()
-    fake_server.script = scripts.by_picture({bad: scripts.error(400, "this one is too odd")})
-    ended = job.run()
-    assert ended.code == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "Complete. 1 have no answer: see failures/ in the output."
-    (failure,) = job.failures()
-    assert failure["key"] == "00007.jpg"
-    assert failure["image_sha256"] == bad
-    assert (failure["stage"], failure["kind"], failure["http_status"]) == ("call", "bad_request", 400)
-    assert (failure["retryable"], failure["attempts"]) == (False, 1)
-    assert failure["message"] == "the server answered 400: this one is too odd"
-    assert (len(job.rows()), fake_server.total) == (19, 20)
-
-
-# ---- the pictures and the manifest ----
 
 
 def test_broken_pictures_fail_alone(new_job: NewJob, fake_server: FakeServer) -> None:

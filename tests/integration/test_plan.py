@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ PRICED = {"model": "gpt-4o-mini"}
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 
 
-def plan(job: Job, fake_server: FakeServer) -> dict[str, Any]:
+def plan(job: Job, fake_server: FakeServer, *options: str) -> dict[str, Any]:
     """The JSON of `plan`, which leaves no trace: not in the output, not at the server, not in the temporary folder."""
     temporary = job.folder / "temporary"
     temporary.mkdir(exist_ok=True)
     job.env["TMPDIR"] = str(temporary)
     before, asked, there = job.tree(), fake_server.total, job.out.exists()
-    ended = job.about_the_job("plan", "--json")
+    ended = job.about_the_job("plan", "--json", *options)
     assert ended.code == 0, ended.stderr
     assert (job.tree(), fake_server.total, job.out.exists()) == (before, asked, there)
     assert list(temporary.iterdir()) == []
@@ -180,6 +181,50 @@ def test_what_a_run_would_refuse_is_refused(new_job: NewJob, fake_server: FakeSe
     ended = job.about_the_job("plan", "--set", f"manifest.path={tmp_path / 'nowhere'}")
     assert ended.code == 2
     assert "there is no file or folder" in ended.errors[0]
+
+
+def test_a_change_may_be_accepted_for_the_look_alone(new_job: NewJob, fake_server: FakeServer) -> None:
+    job = new_job(3)
+    assert job.run("--limit", "1").code == 0
+    task = plan(job, fake_server, "--set", "tasks.0.prompt=Look.", "--accept-change")["tasks"]["caption"]
+    assert (task["answered"], task["to_ask"]) == (1, 2)
+    assert job.run("--set", "tasks.0.prompt=Look.").code == 2, "nobody has accepted it for a run"
+
+
+def test_no_key_is_needed(new_job: NewJob, fake_server: FakeServer) -> None:
+    job = new_job(2, provider={"api_key_env": "TEST_KEY"}, env={"TEST_KEY": None})
+    assert plan(job, fake_server)["rows_to_ask"] == 2
+    assert job.run().code == 2
+
+
+def missing(plans: Path) -> None:
+    shutil.rmtree(plans)
+
+
+def without_its_first(plans: Path) -> None:
+    (plans / "000001.json").rename(plans / "000002.json")
+
+
+def unreadable(plans: Path) -> None:
+    (plans / "000001.json").write_text("{}")
+
+
+def without_rows(plans: Path) -> None:
+    (plans / "000001.rows").write_bytes(b"nothing")
+
+
+@pytest.mark.parametrize("damage", [missing, without_its_first, unreadable, without_rows])
+def test_what_is_damaged_is_named_where_it_lies(
+    new_job: NewJob, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    job = new_job(3, env={"TMPDIR": str(tmp_path / "temporary")})
+    assert job.run("--limit", "1").code == 0
+    damage(job.out / "_run" / "plan")
+    ended = job.about_the_job("plan")
+    assert ended.code == 1
+    assert f"{job.out / '_run' / 'plan'}" in ended.errors[0]
+    assert "temporary" not in ended.stderr
 
 
 def test_a_long_manifest_is_planned_from_a_sample(new_job: NewJob, fake_server: FakeServer) -> None:

@@ -39,7 +39,7 @@ class EchoProvider:
     def read(self, body: bytes, notes: object = None) -> Completion:
         if body.startswith(b"!"):
             raise CallError("http_5xx", "no completion in it", 200)
-        return Completion(body.decode(), "stop", None, "served", None, Usage(prompt_tokens=100, completion_tokens=5))
+        return Completion(body.decode(), "stop", None, "served", Usage(prompt_tokens=100, completion_tokens=5))
 
     def cost(self, model: str, usage: Usage) -> float | None:
         return PRICE

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.providers.complaint import Complaint, complaint, fit, without_signatures
+from pipeline.providers.complaint import Complaint, complaint, fit, without_key, without_signatures
 from tests.providers.examples import KEY
 
 
@@ -66,6 +66,32 @@ def test_a_message_has_no_key_no_base64_and_no_address() -> None:
 
 def test_a_key_at_the_cut_is_gone_too() -> None:
     assert "sk-" not in fit("x " * 145 + KEY, KEY)
+
+
+ESCAPED = "sk/se+cret==0123"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "sk/se+cret==0123",
+        "sk\\/se+cret==0123",  # PHP
+        "sk/se\\u002Bcret==0123",  # .NET
+        "sk\\u002fse\\u002bcret\\u003d\\u003d0123",
+        "sk\\\\/se\\\\u002bcret==0123",  # JSON quoted in JSON
+    ],
+)
+def test_a_key_is_found_however_json_writes_it(written: str) -> None:
+    body = f'{{"error":"Bearer {written} is \\"wrong\\", and {written}"}}'.encode()
+    kept = without_key(body, ESCAPED)
+    assert json.loads(kept) == {"error": 'Bearer [key] is "wrong", and [key]'}
+    assert without_key(body, KEY) == body, "another's is left"
+
+
+def test_a_key_of_odd_characters_is_no_pattern() -> None:
+    odd = 'a.c*(["\\x+/'
+    assert without_key(json.dumps(odd).encode(), odd) == b'"[key]"'
+    assert without_key(b"abc*", odd) == b"abc*"
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,7 @@ def read(answer: bytes) -> Completion:
 
 def test_a_usual_answer() -> None:
     usage = {"prompt_tokens": 686, "completion_tokens": 16, "prompt_tokens_details": {"cached_tokens": 639}}
-    assert read(body(usage=usage)) == Completion(
-        "A cup.", "stop", None, "served", "c-1", Usage(686, 639, None, 16, None)
-    )
+    assert read(body(usage=usage)) == Completion("A cup.", "stop", None, "served", Usage(686, 639, None, 16, None))
 
 
 @pytest.mark.parametrize(

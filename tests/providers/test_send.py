@@ -14,6 +14,7 @@ from pipeline.core.types import Reply
 from pipeline.storage.http import AiohttpTransport
 from tests.providers.examples import KEY, prompt, provider
 from tests.support import scripts
+from tests.support.exchange import Reply as Answer
 from tests.support.fake_server import FakeServer
 
 pytestmark = pytest.mark.anyio
@@ -148,6 +149,20 @@ async def test_an_error_does_not_repeat_what_signs_an_address(transport: Aiohttp
         reply = await client.send(client.render(prompt()))
     assert b"hidden" not in reply.body
     assert b"https://host/a.jpg?w=1" in reply.body
+
+
+@pytest.mark.parametrize("status", [200, 301, 400])
+async def test_the_key_is_in_nothing_that_comes_back(transport: AiohttpTransport, status: int) -> None:
+    key = "sk/secret+0123"
+    told = {"x-request-id": f"r-{key}", "location": f"http://h/?key={key}", "x-litellm-response-cost": key}
+    body = b'{"error": "Bearer sk\\/secret\\u002b0123"}'
+    async with FakeServer(scripts.constant(Answer(status, body, tuple(told.items())))) as server:
+        client = provider(base_url=server.base_url, transport=transport, api_key=key)
+        reply = await client.send(client.render(prompt()))
+    assert (client.request_id(reply), reply.body) == ("r-[key]", b'{"error": "Bearer [key]"}')
+    assert dict(client.notes(reply)) == {"x-litellm-response-cost": "[key]"}
+    assert reply.headers["location"] == "http://h/?key=[key]"
+    assert "secret" not in repr(reply)
 
 
 @pytest.mark.parametrize("native", [False, True])

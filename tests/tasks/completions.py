@@ -10,7 +10,7 @@ from pipeline.tasks import TaskDefinition
 
 
 def completion(text: str, finish_reason: str | None = "stop", refusal: str | None = None) -> Completion:
-    return Completion(text, finish_reason, refusal, "model", "id", Usage())
+    return Completion(text, finish_reason, refusal, "model", Usage())
 
 
 def parsed(task: TaskDefinition, text: str) -> Answer:

@@ -1,219 +1,180 @@
-"""The form that servers get never asks for what the person's schema refuses."""
+"""The form that servers get: closed where all is known, open where the schema may ask for more."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from pipeline.core.errors import ItemError
-from pipeline.tasks.fields import Fields, read_schema
-from pipeline.tasks.schema_problems import named
+from pipeline.tasks.strict import strict_form
+from tests.tasks.fitting import BASE, DRAFT_7, DRAFT_2019, MAYBE, TEXT, WHOLE, A, B, an_object, fields_of
 
-TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
-DRAFT_7 = "http://json-schema.org/draft-07/schema#"
-
-
-def an_object(required: str = "", **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": required.split()}
+NULL = {"type": "null"}
+TEXT_OR_NULL = {"type": ["string", "null"]}
+ANY_OBJECT, ANY_LIST = {"type": "object"}, {"type": "array"}
 
 
 def closed(**properties: Any) -> dict[str, Any]:
     return {**an_object(" ".join(properties), **properties), "additionalProperties": False}
 
 
-A = an_object("a", a=TEXT)
-B = an_object("b", b=TEXT)
-BASE = {"$ref": "#/$defs/base"}
-DEFINITIONS = {
-    "base": A,
-    "more": {"allOf": [BASE], **an_object("b", b=WHOLE)},
-    "node": {"allOf": [BASE, an_object(b={"$ref": "#/$defs/node"})]},
-    "endless": {"allOf": [an_object(a={"$ref": "#/$defs/endless"}), an_object(a={"$ref": "#/$defs/node"})]},
-    "bit": {"enum": ["x", 1]},
-}
-
-
-def fields_of(item: Any, **changes: Any) -> Fields:
-    return read_schema(json.dumps({**an_object("item", item=item), "$defs": DEFINITIONS, **changes}))
-
-
-# ---- values as a server would write them ----
-
-SIMPLE = ["x", 1]
-FLAT = [
-    {name: value for name, value in zip("abz", values, strict=True) if value is not ...}
-    for values in product([..., *SIMPLE], repeat=3)
-]
-VALUES: list[Any] = [
-    *SIMPLE,
-    *FLAT,
-    *([value] for value in FLAT[::4]),
-    *({"a": "x", "b": value} for value in FLAT[::3]),
-    *({"a": value, "z": 1} for value in FLAT[::3]),
-]
-
-
-def written(value: Any, form: Any, root: dict[str, Any]) -> Iterator[Any]:
-    """How a value may be written by a form: with null for what is not there, without what the form does not name."""
-    if "$ref" in form:
-        yield from written(value, named(form["$ref"], root), root)
-    elif "anyOf" in form:
-        for branch in form["anyOf"]:
-            yield from written(value, branch, root)
-    elif isinstance(value, dict) and form.keys() & {"properties", "additionalProperties"}:
-        parts, more = form.get("properties", {}), form.get("additionalProperties", True)
-        names = [*parts, *(name for name in value if name not in parts and more is not False)]
-        forms = {name: parts.get(name, more if isinstance(more, dict) else {}) for name in names}
-        ways = [list(written(value[name], forms[name], root)) if name in value else [None] for name in names]
-        yield from (dict(zip(names, way, strict=True)) for way in product(*ways))
-    elif isinstance(value, list) and isinstance(form.get("items"), dict):
-        yield from map(list, product(*(written(one, form["items"], root) for one in value)))
-    else:
-        yield value
-
-
-def unanswerable(fields: Fields) -> list[Any]:
-    """Values of `item` that fit the schema, and that a server held to the form cannot write so that they are read."""
-    kind = jsonschema.validators.validator_for(fields.schema, default=jsonschema.Draft202012Validator)
-    judge, server = kind(fields.schema), jsonschema.Draft202012Validator(fields.strict)
-    fitting = [value for value in VALUES if judge.is_valid({"item": value})]
-    return [
-        value
-        for value in fitting
-        if not any(
-            server.is_valid({"item": way}) and reads(fields, {"item": way})
-            for way in written(value, fields.strict["properties"]["item"], fields.strict)
-        )
-    ]
-
-
-def reads(fields: Fields, answer: Any) -> bool:
-    try:
-        return fields.read(answer)["item"] is not None
-    except ItemError:
-        return False
-
-
-CHOICE = {"properties": {"z": TEXT}, "required": ["z"]}
-
-
-@pytest.mark.parametrize(
-    "item",
-    [
-        {"allOf": [A, B]},
-        {"allOf": [BASE], **an_object("b", b=TEXT)},
-        {**BASE, **an_object("b", b=TEXT)},
-        {"$ref": "#/$defs/more"},
-        {"$ref": "#/$defs/node"},
-        {"$ref": "#/$defs/endless"},
-        {**an_object(a=TEXT), "anyOf": [{"required": ["a"]}, CHOICE]},
-        {**an_object(a=TEXT), "anyOf": [{"required": ["a"]}, {"required": ["z"]}]},
-        {
-            **an_object("a", a={"enum": ["x", 1]}),
-            "oneOf": [an_object(a={"const": "x"}), an_object("b", a=WHOLE, b=TEXT)],
-        },
-        {"allOf": [A, {"anyOf": [B, CHOICE]}]},
-        {"allOf": [{"anyOf": [A, B]}, {"anyOf": [CHOICE, an_object("a", a=TEXT)]}]},
-        {"allOf": [{**A, "additionalProperties": False}, {"required": ["a"]}]},
-        {"allOf": [{**A, "additionalProperties": WHOLE}, an_object(b=WHOLE)]},
-        {"allOf": [an_object(a=A), an_object(a=B)]},
-        {"allOf": [{"type": "array", "items": A}, {"items": B}]},
-        {"allOf": [{"type": "array", "prefixItems": [A], "items": TEXT}, {"items": an_object(z=WHOLE)}]},
-        {"allOf": [{**an_object(), "additionalProperties": False}], "then": BASE},
-        {**an_object(), "then": BASE, "dependentSchemas": {"b": TEXT}},
-        {"type": "object", "required": ["a"]},
-        {**an_object(a=TEXT), "patternProperties": {"^z": WHOLE}, "required": ["z"]},
-        {**an_object(a=TEXT), "if": {"required": ["a"]}, "then": CHOICE},
-        {**an_object(b=an_object(a=TEXT)), "else": {"properties": {"b": B}}, "if": {"required": ["z"]}},
-        {**an_object(a=TEXT), "dependentSchemas": {"a": CHOICE}},
-        {**an_object(a=TEXT), "dependentRequired": {"a": ["z"]}},
-        {"type": "object", "anyOf": [BASE, B], "then": CHOICE, "if": {"required": ["a"]}},
-        {"allOf": [{"type": "integer"}, {"type": "number"}]},
-        {"type": "string", "anyOf": [{"enum": ["x"]}, {"enum": ["y"]}]},
-        {"$ref": "#/$defs/more/properties/b"},
-    ],
-)
-@pytest.mark.parametrize("draft", [None, DRAFT_7])
-def test_what_fits_the_schema_can_be_written_by_the_form(item: Any, draft: str | None) -> None:
-    assert unanswerable(fields_of(item, **({"$schema": draft} if draft else {}))) == []
-
-
-LEAVES = st.sampled_from([TEXT, WHOLE, {"const": "x"}, BASE, {"$ref": "#/$defs/more"}, {"$ref": "#/$defs/bit"}, True])
-NAMES = st.lists(st.sampled_from("abz"), max_size=2, unique=True)
-
-
-def larger(part: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    several = st.lists(part, min_size=1, max_size=2)
-    shape = st.fixed_dictionaries(
-        {"type": st.just("object"), "properties": st.dictionaries(st.sampled_from("abz"), part, max_size=2)}
-    )
-    more = st.fixed_dictionaries(
-        {},
-        optional={
-            "allOf": several,
-            "anyOf": several,
-            "if": st.just({"required": ["a"]}),
-            "then": part,
-            "dependentSchemas": st.fixed_dictionaries({"b": part}),
-            "$ref": st.sampled_from(["#/$defs/base", "#/$defs/node"]),
-            "additionalProperties": st.just(False) | part,
-        },
-    )
-    return st.builds(lambda one, two: {**one, **two}, shape | st.just({}), more)
-
-
-# Without oneOf: by leaving out what a branch does not name, a value may come to fit a second one.
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.recursive(LEAVES, larger, max_leaves=5), NAMES)
-def test_whatever_fits_a_schema_can_be_written_by_its_form(item: Any, required: list[str]) -> None:
-    if isinstance(item, dict) and "properties" in item and required:
-        item = {"allOf": [item, {"required": required}]}
-    assert unanswerable(fields_of(item)) == []
-
-
-OR_NULL = {"type": ["string", "null"]}
+def opened(required: str = "", **properties: Any) -> dict[str, Any]:
+    return {**an_object(required, **properties), "additionalProperties": True}
 
 
 @pytest.mark.parametrize(
     ("item", "form"),
     [
-        ({"allOf": [A, B]}, closed(a=TEXT, b=TEXT)),
-        ({**BASE, **an_object("z", z=TEXT)}, closed(z=TEXT, a=TEXT)),
-        ({"$ref": "#/$defs/base", "description": "x"}, BASE),
-        (
-            {**an_object(a=TEXT), "anyOf": [{"required": ["a"]}, CHOICE]},
-            {"anyOf": [closed(a=TEXT), closed(a=OR_NULL, z=TEXT)]},
+        # values
+        ({**TEXT, "minLength": 1, "pattern": "^x", "title": "T", "description": "d"}, {**TEXT, "description": "d"}),
+        ({**TEXT, "enum": ["x", "y"]}, {**TEXT, "enum": ["x", "y"]}),
+        ({"const": None}, {"enum": [None]}),
+        ({"enum": []}, {}),
+        (True, {}),
+        (False, {}),
+        # objects of which all is known
+        (MAYBE, closed(a=TEXT_OR_NULL)),
+        ({**MAYBE, "additionalProperties": False, "unevaluatedProperties": False}, closed(a=TEXT_OR_NULL)),
+        ({"properties": {"a": TEXT}, "required": ["a"], "maxProperties": 2}, {**closed(a=TEXT), "type": ...}),
+        (an_object("a", a=MAYBE), closed(a=closed(a=TEXT_OR_NULL))),
+        # objects that may hold more; what stands in them is still known
+        ({**MAYBE, "additionalProperties": True}, opened(a=TEXT)),
+        ({**MAYBE, "additionalProperties": WHOLE}, opened(a=TEXT)),
+        ({**an_object("a", a=MAYBE), "unevaluatedProperties": WHOLE}, opened("a", a=closed(a=TEXT_OR_NULL))),
+        ({**ANY_OBJECT, "required": ["a"]}, ANY_OBJECT),
+        ({**ANY_OBJECT, "additionalProperties": MAYBE}, {**ANY_OBJECT, "additionalProperties": closed(a=TEXT_OR_NULL)}),
+        ({**ANY_OBJECT, "additionalProperties": True}, ANY_OBJECT),
+        # objects of which more may be asked, and of what stands in them
+        *(
+            ({**an_object("a", a=MAYBE), **more}, opened("a", a=opened(a=TEXT)))
+            for more in [
+                {"$ref": "#/$defs/base"},
+                {"allOf": [B]},
+                {"anyOf": [B]},
+                {"oneOf": [B]},
+                {"not": MAYBE},
+                {"if": MAYBE, "then": B},
+                {"dependentSchemas": {"a": B}},
+                {"dependentRequired": {"a": ["b"]}},
+                {"dependencies": {"a": ["b"]}},
+                {"patternProperties": {"^z": TEXT}},
+                {"minProperties": 2},
+            ]
         ),
-        ({**an_object(a=TEXT, b=TEXT), "anyOf": [{"required": ["a"]}]}, closed(a=OR_NULL, b=OR_NULL)),
-        ({"allOf": [{"enum": ["x", "y"]}, {"enum": ["y", "z"]}]}, {"enum": ["y"]}),
-        ({"allOf": [{"type": "integer"}, {"type": "number"}]}, WHOLE),
-        ({"allOf": [{"type": "integer"}, TEXT]}, {}),
+        ({"allOf": [B], **an_object("a z", a=TEXT)}, opened("a", a=TEXT)),
+        ({**an_object(a={"type": "array", "items": MAYBE}), "not": B}, opened(a={**ANY_LIST, "items": opened(a=TEXT)})),
+        ({**an_object(a=BASE), "not": B}, opened(a={})),
+        ({**an_object(a={"allOf": [A]}), "not": B}, opened(a=opened("a", a=TEXT))),
+        ({**an_object(a={"anyOf": [MAYBE]}), "not": B}, opened(a={"anyOf": [opened(a=TEXT)]})),
+        ({**ANY_OBJECT, "additionalProperties": MAYBE, "patternProperties": {"^z": B}}, ANY_OBJECT),
+        ({**ANY_OBJECT, "not": A}, ANY_OBJECT),
+        # whole objects that are named: a null in them would be another value
+        ({**MAYBE, "enum": [{}]}, {**ANY_OBJECT, "enum": [{}]}),
+        # lists
+        ({**ANY_LIST, "items": MAYBE, "minItems": 1, "maxItems": 2, "uniqueItems": True}, ...),
+        ({**ANY_LIST, "prefixItems": [MAYBE, WHOLE]}, {**ANY_LIST, "prefixItems": [closed(a=TEXT_OR_NULL), WHOLE]}),
+        ({**ANY_LIST, "items": MAYBE, "contains": B}, {**ANY_LIST, "items": opened(a=TEXT)}),
+        ({**ANY_LIST, "prefixItems": [MAYBE], "contains": B}, {**ANY_LIST, "prefixItems": [opened(a=TEXT)]}),
+        # references
+        ({**BASE, "description": "d"}, BASE),
+        ({"$ref": "#/definitions/old"}, {"$ref": "#/definitions/old"}),
+        ({"$ref": "#"}, {"$ref": "#"}),
+        ({"$ref": "#/properties/item/properties/a", **MAYBE}, opened(a=TEXT)),
+        ({"$ref": "#/$defs/more/properties/b", "description": "d"}, {"description": "d"}),
+        ({**ANY_LIST, "items": {"$ref": "#/properties/item"}}, {**ANY_LIST, "items": {}}),
+        ({**BASE, "required": ["z"]}, {}),
+        ({**BASE, "properties": {}}, {"properties": {}, "required": [], "additionalProperties": True}),
+        ({**BASE, "unevaluatedProperties": WHOLE}, {}),
+        ({**BASE, "minItems": 1}, BASE),
+        # unions
+        ({"anyOf": [MAYBE, BASE, TEXT]}, {"anyOf": [closed(a=TEXT_OR_NULL), BASE, TEXT]}),
+        (
+            {"oneOf": [A, NULL], "type": ["object", "null"]},
+            {"type": ["object", "null"], "anyOf": [closed(a=TEXT), NULL]},
+        ),
+        ({"anyOf": [A, {"minLength": 1, "description": "d"}]}, {}),
+        ({"anyOf": [A, B], "required": ["z"]}, {}),
+        ({"anyOf": [A, B], "items": MAYBE}, {"items": opened(a=TEXT)}),
+        ({"anyOf": [A, B], "prefixItems": [MAYBE]}, {"prefixItems": [opened(a=TEXT)]}),
+        ({"anyOf": [A, B], "additionalProperties": TEXT}, {}),
+        ({"anyOf": [A, B], "oneOf": [A, TEXT]}, {}),
+        # schemas that hold together
+        ({"allOf": [A], "description": "d"}, closed(a=TEXT)),
+        ({"allOf": [A, B], "type": "object"}, ANY_OBJECT),
     ],
 )
-def test_schemas_that_hold_together_become_one_closed_form(item: Any, form: Any) -> None:
-    assert fields_of(item).strict["properties"]["item"] == form
+def test_what_is_sent_for_a_part(item: Any, form: Any) -> None:
+    if form is ...:
+        form = {**item, "items": closed(a=TEXT_OR_NULL)}
+        del form["uniqueItems"]
+    elif form.get("type") is ...:
+        del form["type"]
+    fields = fields_of(item, definitions={"old": A})
+    assert fields.strict["properties"]["item"] == form
 
 
-def test_null_is_offered_where_the_whole_union_may_be_left_out() -> None:
-    item = {"type": "string", "anyOf": [{"enum": ["x"]}, {"enum": ["y"]}]}
-    server = jsonschema.Draft202012Validator(fields_of(item, required=[]).strict)
-    assert [server.is_valid({"item": value}) for value in (None, "x", "z")] == [True, True, False]
+@pytest.mark.parametrize(
+    ("draft", "item", "form"),
+    [
+        (DRAFT_7, {**BASE, **an_object("z", z=TEXT)}, BASE),  # nothing beside a reference counts there
+        (DRAFT_2019, {**BASE, **an_object("z", z=TEXT)}, opened("z", z=TEXT)),
+        (None, {**BASE, **an_object("z", z=TEXT)}, opened("z", z=TEXT)),
+        (DRAFT_7, {**ANY_LIST, "items": [A]}, {**ANY_LIST, "prefixItems": [closed(a=TEXT)]}),
+        (DRAFT_2019, {**ANY_LIST, "items": [A]}, {**ANY_LIST, "prefixItems": [closed(a=TEXT)]}),
+        # a word that was not known yet
+        (DRAFT_7, {**ANY_LIST, "items": WHOLE, "prefixItems": [A]}, {**ANY_LIST, "items": WHOLE}),
+        (
+            None,
+            {**ANY_LIST, "items": WHOLE, "prefixItems": [TEXT]},
+            {**ANY_LIST, "items": WHOLE, "prefixItems": [TEXT]},
+        ),
+    ],
+)
+def test_a_schema_is_read_by_its_draft(draft: str | None, item: Any, form: Any) -> None:
+    assert fields_of(item, **{"$schema": draft}).strict["properties"]["item"] == form
 
 
-def test_a_form_that_would_be_written_out_for_ever_ends() -> None:
-    chain = {
-        f"d{n}": {
-            **an_object(a=TEXT),
-            "anyOf": [{"$ref": f"#/$defs/d{n + 1}"}, an_object(**{f"x{n}": {"allOf": [A, B]}})],
-        }
-        for n in range(40)
-    }
-    wide = {name: {"$ref": "#/$defs/d0/properties/a"} for name in "abz"}
-    assert fields_of({"$ref": "#/$defs/d0"}, **{"$defs": {**chain, "d40": an_object(**wide)}}).strict
+@pytest.mark.parametrize(
+    ("item", "form"),
+    [
+        (TEXT, TEXT_OR_NULL),
+        (TEXT_OR_NULL, TEXT_OR_NULL),
+        ({"enum": ["x"]}, {"enum": ["x", None]}),
+        ({"enum": ["x", None]}, {"enum": ["x", None]}),
+        ({**TEXT, "const": "x"}, {**TEXT_OR_NULL, "enum": ["x", None]}),
+        (A, {**closed(a=TEXT), "type": ["object", "null"]}),
+        (BASE, {"anyOf": [BASE, NULL]}),
+        ({"items": A}, {"anyOf": [{"items": closed(a=TEXT)}, NULL]}),
+        ({"anyOf": [A, TEXT], "description": "d"}, {"anyOf": [closed(a=TEXT), TEXT, NULL], "description": "d"}),
+        ({"anyOf": [A, NULL]}, {"anyOf": [closed(a=TEXT), NULL]}),
+        ({**TEXT, "anyOf": [{"enum": ["x"]}]}, {"anyOf": [{**TEXT, "anyOf": [{"enum": ["x"]}]}, NULL]}),
+        (True, {}),
+        ({"description": "d"}, {"description": "d"}),
+    ],
+)
+def test_what_may_be_left_out_may_be_null(item: Any, form: Any) -> None:
+    found = fields_of(item, required=[]).strict
+    assert found["properties"]["item"] == form
+    assert found["required"] == ["item"]
+    assert jsonschema.Draft202012Validator(found).is_valid({"item": None})
+
+
+def test_what_is_referred_to_is_sent_with_it_however_it_comes_back() -> None:
+    node = an_object(a=TEXT, b={"$ref": "#/$defs/node"})
+    found = strict_form({**an_object("a", a=BASE), "$defs": {"node": node, "any": True}, "definitions": {"old": MAYBE}})
+    again = {"anyOf": [{"$ref": "#/$defs/node"}, NULL]}
+    assert found["$defs"] == {"node": closed(a=TEXT_OR_NULL, b=again), "any": {}}
+    assert found["definitions"] == {"old": closed(a=TEXT_OR_NULL)}
+    assert "$defs" not in strict_form(A)
+
+
+def test_the_answer_is_an_object_also_where_the_schema_does_not_say_so() -> None:
+    """A part that refers to the whole may then be anything else, too."""
+    schema = {"properties": {"a": {"$ref": "#"}, "b": TEXT}, "required": ["a", "b"]}
+    assert strict_form(schema) == closed(a={}, b=TEXT)
+    assert strict_form({**A, "if": MAYBE, "then": B}) == opened("a", a=TEXT)
+
+
+def test_an_object_that_requires_a_name_which_it_does_not_describe_stays_open() -> None:
+    assert strict_form(an_object("a z", a=TEXT)) == opened("a", a=TEXT)

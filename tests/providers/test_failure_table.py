@@ -1,70 +1,31 @@
-"""Every success and failure that the protocol sheet names, one line a case: what it is to be read as."""
+"""Every failure that the protocol sheet names, one line a case: what it is to be read as."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from pipeline.core.errors import CallError, ItemError, ServerError
-from pipeline.core.types import Completion, Reply, Usage
+from pipeline.core.errors import CallError, ServerError
+from pipeline.core.types import Reply
 from pipeline.providers.dialects import DIALECTS
-from pipeline.tasks.answers import checked
+from tests.providers.bodies import GRPC, HTML, delta, err, events, fw, lc, lite, raw, said, sg
 from tests.providers.examples import provider
 
-HTML = b"<html><head><title>502 Bad Gateway</title></head></html>"
-GRPC = {"code": 5, "message": "model not found, inaccessible, or not deployed", "details": []}
+EXHAUSTED = "Resource has been exhausted (e.g. check quota)."
+PER_MINUTE = "You exceeded your current quota: Quota exceeded for requests per minute"
+GEMINI = "You exceeded your current quota, please check your plan and billing details."
 
-
-def err(message: str, code: Any = None, kind: str = "invalid_request_error") -> Any:
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-def fw(message: str, code: str = "invalid_request_error") -> Any:
-    return {"error": {"object": "error", "type": code, "code": code, "message": message}}
-
-
-def sg(message: str, code: int = 400, kind: str = "BadRequest") -> Any:
-    return {"object": "error", "message": message, "type": kind, "param": None, "code": code}
-
-
-def lc(code: int, kind: str, message: str) -> Any:
-    return {"error": {"code": code, "message": message, "type": kind}}
-
-
-def lite(name: str, status: str, message: str = "upstream said no") -> Any:
-    return err(f"litellm.{name}: {message}", status, "None")
-
-
-def events(*values: Any, done: bool = True) -> bytes:
-    return b"".join(b"data: " + json.dumps(value).encode() + b"\n\n" for value in values) + b"data: [DONE]\n\n" * done
-
-
-def delta(text: str | None = None, reason: str | None = None, **more: Any) -> Any:
-    return {"choices": [{"index": 0, "delta": {"content": text, **more}, "finish_reason": reason}]}
-
-
-def said(text: Any = "A cup.", reason: str | None = "stop", usage: Any = None, **message: Any) -> Any:
-    return {"choices": [{"message": {"content": text, **message}, "finish_reason": reason}], "usage": usage}
-
-
-def plain(text: str, reason: str | None = None) -> Any:
-    return {"choices": [{"text": text, "finish_reason": reason}]}
-
-
-def native(**changes: Any) -> Any:
-    counts = {"tokens_evaluated": 30, "tokens_predicted": 8, "tokens_cached": 37, "timings": {"cache_n": 29}}
-    return {"content": "A cup.", "stop_type": "eos", "truncated": False, **counts, **changes}
-
-
-# dialect, status, body, what it means: a kind of CallError, STOP with a piece of the advice, WAIT for a starting server
-STOP, WAIT = "stop: ", "starting"
+# dialect, status, body, what it means: a kind of CallError, STOP with a piece of the advice (ENDS under status 200:
+# the reply is kept), WAIT for a starting server
+STOP, ENDS, WAIT = "stop: ", "ends: ", "starting"
 FAILURES: list[tuple[str, int, Any, str]] = [
     ("fireworks", 400, fw("messages.0.content.1.uuid: Extra inputs are not permitted"), STOP + "provider.dialect"),
     ("fireworks", 400, fw("Requests with max_tokens > 4096 must have stream=true"), STOP + "max_tokens"),
     ("fireworks", 400, fw("JSON Schema not supported: could not understand the instance"), STOP + "schema"),
     ("fireworks", 400, fw("len(combined_imgs) = 1 while len(image_ranges) = 0"), STOP + "takes no pictures"),
+    ("fireworks", 400, fw("the model does not support image format image/webp"), "image_rejected"),
+    ("fireworks", 400, fw("the model does not support image inputs."), STOP + "takes no pictures"),
     ("fireworks", 400, fw("could not process image 0"), "image_rejected"),
     ("fireworks", 400, fw("failed to download image: redirected with 302"), "image_rejected"),
     ("fireworks", 400, fw("The prompt is too long: 9, model maximum context length: 8"), "context_too_long"),
@@ -89,6 +50,12 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("openai", 400, err("too long", "context_length_exceeded"), "context_too_long"),
     ("openai", 400, err("use png, jpeg, gif, webp", "invalid_image_format"), "image_rejected"),
     ("openai", 400, err("Invalid image data.", "invalid_value"), "image_rejected"),
+    ("openai", 400, err("gpt-x doesn't support image type TIFF"), "image_rejected"),
+    ("openai", 400, err("gpt-x does not support images larger than 20 MB"), "image_rejected"),
+    ("openai", 400, err("gpt-x does not support vision for images of this size"), "image_rejected"),
+    ("openai", 400, err("gpt-x does not support images"), STOP + "takes no pictures"),
+    ("openai", 400, err("gpt-x does not support image input, choose another"), STOP + "takes no pictures"),
+    ("openai", 400, err("gpt-x does not support vision."), STOP + "takes no pictures"),
     ("openai", 400, err("bad url", "invalid_image_url"), "image_rejected"),
     ("openai", 400, err("no", "sanitizer_server_error"), "image_rejected"),
     ("openai", 400, err("Error while downloading file.", "invalid_image_url"), "image_rejected"),
@@ -138,6 +105,8 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("llamacpp", 503, lc(503, "unavailable_error", "Loading model"), WAIT),
     ("ollama", 400, err("image URLs are not currently supported, please use base64"), "image_rejected"),
     ("ollama", 400, err("invalid image input"), "image_rejected"),
+    ("ollama", 500, {"error": "this model doesn't support image format webp"}, "image_rejected"),
+    ("ollama", 500, {"error": "this model does not support images"}, STOP + "takes no pictures"),
     ("ollama", 404, err("model 'x' not found", None, "api_error"), STOP + "provider.model"),
     ("ollama", 500, {"error": "llama runner process has terminated"}, "http_5xx"),
     ("ollama", 503, err("server busy, please try again. maximum pending requests exceeded"), "http_5xx"),
@@ -155,6 +124,14 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("litellm", 400, lite("InternalServerError", "400"), "http_5xx"),
     ("litellm", 400, lite("APIConnectionError", "400"), "http_5xx"),
     ("litellm", 429, lite("RateLimitError", "429"), "http_429"),
+    ("litellm", 400, lite("BadRequestError", "400", "x does not support image format 'webp'"), "image_rejected"),
+    ("litellm", 400, lite("BadRequestError", "400", '{"message":"no: doesn\'t support images"}'), STOP + "no pictures"),
+    ("litellm", 429, lite("RateLimitError", "429", f"VertexAIException - {EXHAUSTED}... {PER_MINUTE}"), "http_429"),
+    ("litellm", 429, lite("RateLimitError", "429", f"GeminiException - {GEMINI} Please retry in 29.1s."), "http_429"),
+    ("litellm", 429, lite("RateLimitError", "429", GEMINI + ' "GenerateRequestsPerMinutePerProject"'), "http_429"),
+    ("litellm", 429, lite("RateLimitError", "429", f"OpenAIException - {GEMINI}"), STOP + "Add credit"),
+    ("litellm", 429, lite("RateLimitError", "429", "resource exhausted: credits are depleted"), STOP + "Add credit"),
+    ("litellm", 429, lite("RateLimitError", "429", "insufficient credits"), STOP + "Add credit"),
     ("litellm", 400, err("said by a server: see litellm.RateLimitError: x"), "bad_request"),
     ("generic", 400, {"detail": "the image is broken"}, "image_rejected"),
     ("generic", 422, {"detail": [{"msg": "Extra inputs are not permitted"}]}, STOP + "provider.dialect"),
@@ -170,9 +147,25 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("vllm", 200, events(delta("A "), err("prompt", 400, "BadRequestError")), "http_5xx"),
     ("vllm", 200, events(delta("A", "abort")), "http_5xx"),
     ("vllm", 200, events(delta("A", "error")), "http_5xx"),
+    ("vllm", 200, events(delta("A", "error"), err("slow down", "rate_limit_exceeded")), "http_429"),
+    ("vllm", 200, events(delta("", "stop"), err("busy", 503)), "http_5xx"),
+    ("vllm", 200, events(delta(None, "stop", reasoning="Hm"), err("busy", 503)), "http_5xx"),
     ("litellm", 200, events(lite("RateLimitError", "429")), "http_429"),
     ("litellm", 200, events(lite("ContentPolicyViolationError", "400")), "content_filter"),
     ("sglang", 200, sg("Internal server error", 500), "http_5xx"),
+    ("openai", 200, err("Incorrect API key provided", "invalid_api_key"), ENDS + "API key"),
+    ("openai", 200, err("Incorrect API key provided", 401), ENDS + "API key"),
+    ("openai", 200, err("You exceeded your quota", "insufficient_quota", "insufficient_quota"), ENDS + "Add credit"),
+    ("openai", 200, err("You exceeded your current quota", 429), ENDS + "Add credit"),
+    ("openai", 200, events(delta("A "), err("payment required", "402")), ENDS + "Add credit"),
+    ("openai", 200, err("no such model", "model_not_found"), ENDS + "provider.model"),
+    ("openai", 200, err("your input was flagged", 403), "content_filter of address"),
+    ("openai", 200, err("Invalid schema for x", "invalid_json_schema"), "http_5xx"),
+    ("fireworks", 200, fw("no", "UNAUTHORIZED"), ENDS + "API key"),
+    ("fireworks", 200, err("account suspended", 412), ENDS + "suspended"),
+    ("vllm", 200, events(err("forbidden", 403)), ENDS + "permissions of address"),
+    ("litellm", 200, events(lite("AuthenticationError", "500")), ENDS + "API key"),
+    ("litellm", 200, lite("RateLimitError", "429", f"GeminiException - {GEMINI} Please retry in 29.1s."), "http_429"),
     ("fireworks", 200, events(delta("A "), done=False), "connection"),
     ("fireworks", 200, events(delta("A ")), "connection"),
     ("fireworks", 200, events(delta("A "), delta(" cup"), done=False)[:-9], "connection"),
@@ -182,125 +175,33 @@ FAILURES: list[tuple[str, int, Any, str]] = [
     ("generic", 200, b"", "http_5xx"),
 ]
 
-U = Usage
-NINE = U(9, None, None, 4)
-PLAIN = {"prompt_tokens": 9, "completion_tokens": 4}
-
-
-def counted(*, answer: Any = None, **prompt: Any) -> Any:
-    return {**PLAIN, "prompt_tokens_details": prompt, "completion_tokens_details": answer}
-
-
-FW_NOTES = {"fireworks-prompt-tokens": "9", "fireworks-cached-prompt-tokens": "6"}
-PERF = {"perf_metrics": {"prompt-tokens": "9", "cached-prompt-tokens": "6"}}
-PROXIED = {"llm_provider-fireworks-cached-prompt-tokens": "6"}
-FW_LAST = {**delta(None, "stop"), "usage": PLAIN, **PERF}
-OTHER = {"choices": [{"index": 1, "delta": {"content": "Another"}, "finish_reason": "length"}]}
-LAST = {"choices": [], "usage": PLAIN}
-
-THOUGHT = "empty: all that the model wrote is reasoning"
-
-# dialect, body, headers, text or kind of an answer that cannot be used, usage, the server's own price
-SUCCESSES: list[tuple[str, Any, dict[str, str], str, Usage, float | None]] = [
-    ("fireworks", said(usage=PLAIN), FW_NOTES, "A cup.", U(9, 6, None, 4), None),
-    ("fireworks", said(usage=counted(cached_tokens=5)), FW_NOTES, "A cup.", U(9, 5, None, 4), None),
-    ("fireworks", said(usage=PLAIN), {}, "A cup.", NINE, None),
-    ("fireworks", said(usage=None), {**FW_NOTES, "fireworks-cached-prompt-tokens": "0"}, "A cup.", U(9, 0), None),
-    ("fireworks", said(usage=PLAIN), {"fireworks-cached-prompt-tokens": "many"}, "A cup.", NINE, None),
-    ("fireworks", events(delta("A "), delta("cup."), FW_LAST), {}, "A cup.", U(9, 6, None, 4), None),
-    ("fireworks", {**plain("A cup.", "stop"), "usage": PLAIN}, {}, "A cup.", NINE, None),
-    ("fireworks", events(plain("A "), plain("cup.", "stop")), {}, "A cup.", U(), None),
-    ("fireworks", said("", "length", reasoning_content="Hmm"), {}, THOUGHT, U(), None),
-    ("fireworks", said("", "length"), {}, "empty: its token limit was used up", U(), None),
-    (
-        "openai",
-        said(usage=counted(cached_tokens=1, cache_write_tokens=8)),
-        {},
-        "A cup.",
-        U(9, 1, None, 4, None, 8),
-        None,
-    ),
-    ("openai", said(usage=counted(answer={"reasoning_tokens": 3})), {}, "A cup.", U(9, None, None, 4, 3), None),
-    ("openai", said(None, "content_filter"), {}, "content_filter: ", U(), None),
-    ("openai", said(None, refusal="I will not."), {}, "refusal: I will not.", U(), None),
-    (
-        "openai",
-        events(delta(None, refusal="I "), delta(None, "stop", refusal="will not."), LAST),
-        {},
-        "refusal: I will not.",
-        NINE,
-        None,
-    ),
-    ("openai", events(delta("A cup", "content_filter")), {}, "content_filter: ", U(), None),
-    ("openai", events(delta("A cup.", "stop"), LAST, done=False), {}, "A cup.", NINE, None),
-    ("openai", events(delta("A cup.", "stop"), done=False) + b'data: {"usa', {}, "A cup.", U(), None),
-    ("vllm", said(usage=counted(cached_tokens=2, multimodal_tokens={"image": 7})), {}, "A cup.", U(9, 2, 7, 4), None),
-    ("vllm", said(None, "length", reasoning="Hmm"), {}, THOUGHT, U(), None),
-    ("vllm", events(delta(None, reasoning="Hm"), delta(None, "length", reasoning="m"), LAST), {}, THOUGHT, NINE, None),
-    ("vllm", said("A cup on", "length"), {}, "cut: ", U(), None),
-    ("vllm", said("A cup on", None), {}, "cut: ", U(), None),
-    ("vllm", b"\xef\xbb\xbf" + events(delta("A cup.", "stop")).replace(b"\n", b"\r\n"), {}, "A cup.", U(), None),
-    ("sglang", said(usage={**PLAIN, "reasoning_tokens": 2}), {}, "A cup.", U(9, None, None, 4, 2), None),
-    ("llamacpp", said(usage=counted(cached_tokens=8)), {}, "A cup.", U(9, 8, None, 4), None),
-    ("llamacpp", native(), {}, "A cup.", U(30, 29, None, 8), None),
-    ("llamacpp", native(stop_type="word"), {}, "A cup.", U(30, 29, None, 8), None),
-    ("llamacpp", native(stop_type="limit"), {}, "cut: ", U(30, 29, None, 8), None),
-    ("llamacpp", native(truncated=True), {}, "cut: ", U(30, 29, None, 8), None),
-    ("llamacpp", native(stop_type="none"), {}, "cut: ", U(30, 29, None, 8), None),
-    ("ollama", events(delta("A cup.", "stop")) + b'data: {"error": "too late"}\n\n', {}, "A cup.", U(), None),
-    ("ollama", events(delta("A "), OTHER, delta("cup.", "stop")), {}, "A cup.", U(), None),
-    ("ollama", said(usage={**PLAIN, "total_tokens": 13}), {}, "A cup.", NINE, None),
-    ("litellm", said(usage=PLAIN), {"x-litellm-response-cost": "0.0025"}, "A cup.", NINE, 0.0025),
-    ("litellm", said(usage=PLAIN), {"x-litellm-response-cost": "0.0"}, "A cup.", NINE, None),
-    ("litellm", said(usage=PLAIN), {"x-litellm-response-cost": "nan"}, "A cup.", NINE, None),
-    ("litellm", said(usage=PLAIN), {"x-litellm-response-cost": "None"}, "A cup.", NINE, None),
-    ("litellm", said(usage=PLAIN), PROXIED, "A cup.", U(9, 6, None, 4), None),
-    ("generic", said([{"type": "text", "text": "A cup."}]), {}, "A cup.", U(), None),
-    ("generic", said(reason="tool_calls"), {}, "A cup.", U(), None),
-]
-
 
 @pytest.mark.parametrize(("dialect", "status", "body", "means"), FAILURES)
 def test_no_failure_is_misread(dialect: str, status: int, body: Any, means: str) -> None:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     client = provider(dialect)
     error: Exception
     if status == 200:
         with pytest.raises(CallError) as caught:
-            client.read(raw)
+            client.read(raw(body))
         error = caught.value
     else:
-        error = client.refusal(Reply(status, {}, raw))
+        error = client.refusal(Reply(status, {}, raw(body)))
     if means.startswith(STOP):
         assert isinstance(error, ServerError), error
         assert means.removeprefix(STOP) in str(error)
         return
     assert isinstance(error, CallError), error
+    assert error.ends_run == means.startswith(ENDS)
+    assert not means.endswith("of address") or error.of_address
+    if error.ends_run:
+        assert means.removeprefix(ENDS).removesuffix(" of address") in error.message
+        assert error.meaning.retryable
+        return
     assert error.starting == (means == WAIT)
     assert error.kind == ("http_5xx" if means == WAIT else means.partition(" ")[0])
     assert error.reached
-    assert not means.endswith("of address") or error.of_address
     assert error.status == status
 
 
-@pytest.mark.parametrize(("dialect", "body", "headers", "means", "usage", "cost"), SUCCESSES)
-def test_no_answer_is_misread(
-    dialect: str, body: Any, headers: dict[str, str], means: str, usage: Usage, cost: float | None
-) -> None:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    client = provider(dialect)
-    answer = client.read(raw, client.notes(Reply(200, {**headers, "date": "today"}, raw)))
-    assert (answer.usage, answer.cost_usd) == (usage, cost)
-    assert outcome(answer).startswith(means) if ": " in means else outcome(answer) == means
-
-
-def outcome(answer: Completion) -> str:
-    try:
-        return checked(answer)
-    except ItemError as error:
-        detail = error.message.removeprefix("the answer is empty (").removeprefix("the model refused: ")
-        return f"{error.kind}: {detail}"
-
-
 def test_every_dialect_is_in_the_table() -> None:
-    assert {case[0] for case in FAILURES} == {case[0] for case in SUCCESSES} == DIALECTS.keys() - {"embedded"}
+    assert {case[0] for case in FAILURES} == DIALECTS.keys() - {"embedded"}
