@@ -60,10 +60,12 @@ def number(value: Any) -> float | None:
 
 
 def _right(expected: Any, given: Any) -> bool:
+    if expected is None or given is None:
+        return expected is given
     wanted = number(expected)
     if isinstance(expected, int | float) and wanted is not None:
         return _close(wanted, number(given))
-    return given is not None and _bare(shown(expected)) == _bare(shown(given))
+    return _bare(shown(expected)) == _bare(shown(given))
 
 
 def _close(wanted: float, given: float | None) -> bool:
