@@ -147,7 +147,11 @@ def compared(labels: Sequence[Label], before: Sequence[Answer], now: Sequence[An
 
 def with_texts(answers: Sequence[Answer], texts: dict[tuple[str, str], str]) -> list[Answer]:
     """The answers with some texts put in their place, by (task, key)."""
-    return [replace(one, text=texts[one.task, one.key]) if (one.task, one.key) in texts else one for one in answers]
+    changed = []
+    for one in answers:
+        text = texts.get((one.task, one.key), one.text)
+        changed.append(replace(one, text=text, fields={"answer": text} if one.kind == "ask" else one.fields))
+    return changed
 
 
 def told(comparison: Comparison) -> str:

@@ -121,7 +121,9 @@ def test_rows_that_fail_in_passing_are_to_be_run_again(kind: str) -> None:
 
 def test_a_failure_that_is_answered_now_is_better() -> None:
     comparison = compared(SAMPLES, failed(BEFORE, "ocr", ["syn-table"], "empty: no text"), NOW)
-    assert [(one.now.key, one.verdict) for one in comparison.moved] == [("syn-table", "better")]
+    assert [(one.now.key, one.verdict) for one in comparison.moved if one.verdict != "same"] == [
+        ("syn-table", "better")
+    ]
     assert comparison.improved
 
 

@@ -1,4 +1,4 @@
-"""Twenty repeats of an unchanged run raise no alarm, and a true rise of five points is caught; the noise is seeded."""
+"""Twenty repeats of an unchanged run raise no alarm; a true rise of five points is caught. The noise is seeded."""
 
 from __future__ import annotations
 
