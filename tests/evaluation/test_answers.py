@@ -29,7 +29,8 @@ def test_answers_of_every_kind_are_read_as_the_ledger_writes_them(tmp_path: Path
     write(tmp_path, "ocr", "data", "part-000000-000000.parquet", {"key": "a", "text": None, "has_text": False})
     write(
         tmp_path, "moderate", "data", "part-000000-000000.parquet",
-        {"key": "a", "verdict": "unsafe", "labels": ["sexual", "violence"]}, {"key": "b", "verdict": "safe", "labels": []},
+        {"key": "a", "verdict": "unsafe", "labels": ["sexual", "violence"]},
+        {"key": "b", "verdict": "safe", "labels": []},
     )  # fmt: skip
     write(tmp_path, "ask", "data", "part-000000-000000.parquet", {"key": "a", "answer": "42"}, task="q")
     answers = read_answers(tmp_path, {"caption": "caption", "ocr": "ocr", "moderate": "moderate", "q": "ask"})

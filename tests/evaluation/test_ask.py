@@ -20,6 +20,7 @@ def test_numbers_are_read_as_people_write_them(text: object, value: float | None
 def test_text_and_numbers() -> None:
     assert ask_scores("Nottingham", " nottingham.", {"answer": " nottingham."}) == {"exact": 1}
     assert ask_scores("Nottingham", "Leeds", {"answer": "Leeds"}) == {"exact": 0}
+    assert ask_scores("Platform 9", "Gate 9", {"answer": "Gate 9"}) == {"exact": 0}
     assert ask_scores(880000, "about 878,000", {"answer": "about 878,000"}) == {"exact": 0, "numeric": 1}
     assert ask_scores(880000, "870000", {"answer": "870000"}) == {"exact": 0, "numeric": 0}
     assert ask_scores("12", None, {}) == {"exact": 0, "numeric": 0}
