@@ -1,8 +1,8 @@
 """Whether an answer to a question is right: the same text, the same number, or the same fields.
 
-`exact`: equal after normalisation (NFC, white space collapsed, case, and a full stop at the end left out). `numeric`:
-both are one number, equal within `TOLERANCE` of the expected one; "1,234.5", "12 %" and "EUR 12" are numbers, and "1,5"
-is 1.5. An expected object is compared field by field, numbers as numbers and all else as text: `fields` is the share
+`exact`: equal after normalisation (NFC, white space collapsed, case, and a full stop at the end left out). `numeric`,
+where a number and nothing else is expected: the answer holds one number, equal within `TOLERANCE` of the expected one;
+"1,234.5", "12 %" and "EUR 12" hold one, and "1,5" is 1.5. An expected object is compared field by field, numbers as numbers and all else as text: `fields` is the share
 that is right, `exact` whether all are.
 """
 
@@ -29,7 +29,8 @@ def ask_scores(expected: Any, given: str | None, fields: Mapping[str, Any]) -> d
     if given is not None and len(fields) == 1:
         given = shown(next(iter(fields.values())))
     scores = {"exact": float(given is not None and _bare(shown(expected)) == _bare(given))}
-    if (wanted := number(expected)) is not None:
+    wanted = number(expected)
+    if wanted is not None and (not isinstance(expected, str) or _NUMBER.fullmatch(expected.strip())):
         scores["numeric"] = float(given is not None and _close(wanted, number(given)))
     return scores
 
@@ -60,10 +61,12 @@ def number(value: Any) -> float | None:
 
 
 def _right(expected: Any, given: Any) -> bool:
+    if expected is None or given is None:
+        return expected is given
     wanted = number(expected)
     if isinstance(expected, int | float) and wanted is not None:
         return _close(wanted, number(given))
-    return given is not None and _bare(shown(expected)) == _bare(shown(given))
+    return _bare(shown(expected)) == _bare(shown(given))
 
 
 def _close(wanted: float, given: float | None) -> bool:

@@ -112,7 +112,7 @@ def escaped(text: str, limit: int = _NAMES) -> str:
 
 
 def _entity(mark: str) -> str:
-    """The character by its number. After @ and # stands a word joiner: GitHub looks for mentions in what is rendered."""
+    """A character by its number. Behind @ and # a word joiner: GitHub looks for mentions in what is rendered."""
     return f"&#{ord(mark)};" + ("&#8288;" if mark in "@#" else "")
 
 

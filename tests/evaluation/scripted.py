@@ -6,6 +6,7 @@ The right answers are taken from the labels; noise is seeded. Nothing is sent an
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,14 +20,18 @@ from pipeline.evaluation.results import Comparison
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = read_labels(ROOT / "data/samples/labels.jsonl")
-_WORDS = (
+_WORDS = re.findall(
+    r"\S+",
     "the of a river stone garden letter winter number seven light paper morning street window report total 2024 12.50 "
-    "invoice station under Müller élève city bridge north open closed value account page library fee due date order"
-).split()
-_OBJECTS = "cat dog car boat house tree lamp chair bird horse bottle bicycle train clock flower bridge".split()
-_PLACES = "on a wooden table|in a green field|beside an old wall|under a bright sky|in front of a window".split("|")
+    "invoice station under Müller élève city bridge north open closed value account page library fee due date order",
+)
+_OBJECTS = re.findall(
+    r"\S+", "cat dog car boat house tree lamp chair bird horse bottle bicycle train clock flower bridge"
+)
+_PLACES = ("on a wooden table", "in a green field", "beside an old wall", "under a bright sky", "in front of a window")
 _OPENINGS = ("A photo of", "There is", "The picture shows", "An image with", "")
-_COLOURS = "red blue green white black brown yellow grey".split()
+_COLOURS = re.findall(r"\S+", "red blue green white black brown yellow grey")
+TASKS = ("caption", "ocr", "moderate", "ask")
 Noise = Callable[[str, random.Random], str]
 
 
@@ -132,7 +137,7 @@ def run(labels: Sequence[Label], seed: int, noise: Noise, flips: float = 0.03) -
         if "ask" in label.answers:
             answer = noise(str(label.answers["ask"]), chance)
             answers.append(Answer("ask", "ask", text=answer, fields={"answer": answer}, **place))
-    return sorted(answers, key=lambda one: ("caption ocr moderate ask".split().index(one.task), one.key))
+    return sorted(answers, key=lambda one: (TASKS.index(one.task), one.key))
 
 
 def compared(labels: Sequence[Label], before: Sequence[Answer], now: Sequence[Answer]) -> Comparison:
@@ -142,7 +147,11 @@ def compared(labels: Sequence[Label], before: Sequence[Answer], now: Sequence[An
 
 def with_texts(answers: Sequence[Answer], texts: dict[tuple[str, str], str]) -> list[Answer]:
     """The answers with some texts put in their place, by (task, key)."""
-    return [replace(one, text=texts[one.task, one.key]) if (one.task, one.key) in texts else one for one in answers]
+    changed = []
+    for one in answers:
+        text = texts.get((one.task, one.key), one.text)
+        changed.append(replace(one, text=text, fields={"answer": text} if one.kind == "ask" else one.fields))
+    return changed
 
 
 def told(comparison: Comparison) -> str:
