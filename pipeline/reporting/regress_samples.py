@@ -46,9 +46,7 @@ class Card:
     questions: tuple[Question, ...]
 
 
-def picture_cards(
-    evaluation: Evaluation, comparison: Comparison | None, thumbnails: Mapping[str, bytes]
-) -> list[Card]:
+def picture_cards(evaluation: Evaluation, comparison: Comparison | None, thumbnails: Mapping[str, bytes]) -> list[Card]:
     """A card for each picture, the most urgent first, else in the evaluation's order. `thumbnails` are JPEGs by key."""
     moves: dict[tuple[str, str], list[Moved]] = {}
     for move in comparison.moved if comparison else ():
