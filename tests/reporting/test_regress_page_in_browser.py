@@ -108,7 +108,7 @@ def test_before_and_after_of_what_moved_stand_side_by_side_without_a_click(page:
     )
     assert "a good going-over in the morning" in before["text"]
     assert "a good golng-over ln the morning" in after["text"]
-    assert (before["marked"], after["marked"]) == (["DELi", "DELi"], ["INSl", "INSl"])
+    assert (before["marked"], after["marked"]) == (["DELi", "DELin"], ["INSl", "INSln"])
     assert before["height"] > 0
     assert before["top"] == after["top"]
     assert before["right"] <= after["left"]
