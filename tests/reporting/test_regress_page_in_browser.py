@@ -120,6 +120,20 @@ def test_nothing_sticks_out_at_the_side(chromium: Page, sample_page: Path, width
     assert chromium.value("document.documentElement.scrollWidth") <= width
 
 
+def test_a_dark_screen_gets_a_dark_page_and_paper_a_light_one(page: Page) -> None:
+    def lightness(media: str) -> int:
+        page.ask(
+            "Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": "dark"}]
+        )
+        return int(page.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))
+
+    try:
+        assert lightness("screen") < 50
+        assert lightness("print") == 255
+    finally:
+        page.ask("Emulation.setEmulatedMedia", media="", features=[])
+
+
 def test_texts_have_the_direction_of_their_script(page: Page) -> None:
     directions = page.value(
         """[...document.querySelectorAll(".card")].filter((card) => card.querySelector("h3").textContent
