@@ -180,6 +180,16 @@ def test_hostile_text_executes_nothing(chromium: Page, tmp_path: Path) -> None:
     assert chromium.value("document.querySelectorAll('img, iframe, object, embed, base, link').length") == 0
 
 
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_without_a_browser_only_ci_fails(
+    ci: str, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(outcome, match="is installed"), browser():
+        pass
+
+
 def test_the_policy_alone_would_stop_a_script(chromium: Page, sample_page: Path, tmp_path: Path) -> None:
     """The second line of defence: were something not escaped, it still would not run, nor fetch."""
     unescaped = '<script>planted = 1</script><img src="http://192.0.2.1/x" onerror="planted = 1"><p style="color: red">'
