@@ -15,7 +15,7 @@ from pipeline.reporting.visible import LONGEST
 _CONTEXT: Final = 300
 """Characters that are shown of what both have before the first and behind the last difference."""
 
-_ALIKE: Final = 0.5
+_ALIKE: Final = 0.6
 """How alike two words are from which on their characters are compared."""
 
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"

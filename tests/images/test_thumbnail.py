@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +30,14 @@ def shown(source: bytes, apart: Apart) -> Image.Image:
     picture = Image.open(io.BytesIO(small))
     assert picture.format == "JPEG"
     return picture
+
+
+def spoiled(png: bytes) -> bytes:
+    """Its pixels are no zlib stream, and all its sums are right."""
+    place = png.index(b"IDAT")
+    (length,) = struct.unpack_from(">I", png, place - 4)
+    chunk = b"IDAT" + b"\xff" * length
+    return png[:place] + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[place + 8 + length :]
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "TIFF"])
@@ -57,11 +67,12 @@ def test_a_small_picture_is_not_enlarged_and_nothing_hidden_in_it_goes_along(apa
         b"",
         b"<svg onload='alert(1)'/>",
         encoded(photo(200, 100), "JPEG")[:900],
+        spoiled(encoded(photo(100, 50), "PNG")),
         encoded(Image.new("L", (600, 2)), "PNG"),
         encoded(Image.new("L", (1, 1)), "PNG"),
         b"%PDF-1.7 broken",
     ],
-    ids=["empty", "no picture", "cut short", "a line", "a pixel", "a broken document"],
+    ids=["empty", "no picture", "cut short", "small and spoiled", "a line", "a pixel", "a broken document"],
 )
 def test_what_cannot_be_shown_is_nothing(source: bytes, apart: Apart) -> None:
     assert thumbnail(source, apart) is None

@@ -43,15 +43,21 @@ def evaluation() -> Evaluation:
     samples = []
     for label in labels():
         caption = label["captions"][0]
-        samples.append(sample(label, "caption", answer=caption, reference=caption, scores={"chrf": 0.61, "recall": 0.8}))
+        samples.append(
+            sample(label, "caption", answer=caption, reference=caption, scores={"chrf": 0.61, "recall": 0.8})
+        )
         if label["text"]:
             read = label["text"].replace("i", "l", 2)
-            samples.append(sample(label, "ocr", answer=read, reference=label["text"], scores={"cer": 0.021, "wer": 0.07}))
+            samples.append(
+                sample(label, "ocr", answer=read, reference=label["text"], scores={"cer": 0.021, "wer": 0.07})
+            )
         if label["id"] == "photo-retina":
             samples.append(sample(label, "moderate", failure="refused: I cannot help with this picture."))
         else:
             samples.append(sample(label, "moderate", answer="safe", reference="safe", scores={"correct": 1.0}))
-    figures = tuple(figure for groups in (_figures("ocr", "cer", 0.031), _figures("caption", "chrf", 0.6)) for figure in groups)
+    figures = tuple(
+        figure for groups in (_figures("ocr", "cer", 0.031), _figures("caption", "chrf", 0.6)) for figure in groups
+    )
     flips = {"moderate": {("safe", "safe"): 29, ("unsafe", "unsafe"): 2, ("safe", "unsafe"): 1}}
     return Evaluation(tuple(samples), figures, flips)
 
@@ -59,7 +65,9 @@ def evaluation() -> Evaluation:
 def _figures(task: str, metric: str, value: float) -> list[Figure]:
     groups = ["all", *sorted({f"category: {one['category']}" for one in labels()}), "language: en", "language: de"]
     return [
-        Figure(task, metric, group, 33 - 2 * number, value * (1 + number / 40), value * 0.8, value * (1.2 + number / 40))
+        Figure(
+            task, metric, group, 33 - 2 * number, value * (1 + number / 40), value * 0.8, value * (1.2 + number / 40)
+        )
         for number, group in enumerate(groups)
     ]
 

@@ -9,6 +9,7 @@
   const cards = [...document.querySelectorAll(".card")].map((card) => ({
     card,
     category: card.dataset.category,
+    about: [...card.querySelectorAll("h3, .chips, .image")],
     languages: card.dataset.languages.split("\n"),
     questions: [...card.querySelectorAll(".question")],
   }));
@@ -30,12 +31,11 @@
       const fits = (!category || one.category === category) && (!language || one.languages.includes(language));
       let some = false;
       for (const question of one.questions) {
-        const [name, chips, image] = one.card.querySelectorAll("h3, .chips, .image");
         const show =
           fits &&
           (!task || question.dataset.task === task) &&
           (!moved?.checked || "moved" in question.dataset) &&
-          (!text || lowered(question, name, chips, image, question).includes(text));
+          (!text || lowered(question, ...one.about, question).includes(text));
         question.hidden = !show;
         some ||= show;
         shown += show;
