@@ -135,17 +135,19 @@ def test_an_answer_that_git_must_not_hold_is_not_written(tmp_path: Path, said: d
 
 
 def test_no_key_is_ever_written(tmp_path: Path) -> None:
-    # In the question, in a header that is kept, in the answer in a form that only JSON undoes.
+    # In the question, and in an answer in a form that only JSON undoes: not recorded. In a header: cut out of it.
     escaped = json.dumps(answer("x")).replace('"x"', '"' + "".join(f"\\u{ord(sign):04x}" for sign in KEY) + '"')
     for body, said in (
         (rendered(prompt(f"my key is {KEY}")), response(answer())),
-        (rendered(prompt()), response(answer(), headers={"x-litellm-response-cost": f"0.1 {KEY}"})),
         (rendered(prompt()), response(escaped.encode())),
     ):
         refused = refusal(tmp_path, body, said)
         assert "the server's key" in refused
         assert KEY not in refused
     assert files(tmp_path) == {}
+    record(tmp_path, rendered(prompt()), response(answer(), headers={"x-litellm-response-cost": f"0.1 {KEY}"}))
+    [written] = files(tmp_path).values()
+    assert KEY.encode() not in written
 
 
 @pytest.mark.parametrize(
