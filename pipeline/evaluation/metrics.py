@@ -36,7 +36,7 @@ METRICS: dict[str, Metric] = {
     "cer": Metric("lower", 0.028, 0.07, 2.6),
     "wer": Metric("lower", 0.10, 0.15),
     "facts": Metric("higher", 0.10, 0.5, 4.5),
-    "chrf": Metric("higher", 0.10, 0.15, 4.5),
+    "chrf": Metric("higher", 0.15, 0.15, 4.5),
     "keywords": Metric("higher", 0.10, 0.4),
     "verdict": Metric("higher", 0.05, 0.25),
     "precision": Metric("higher", 0.10, 0.5),
