@@ -2,8 +2,8 @@
 
 `exact`: equal after normalisation (NFC, white space collapsed, case, and a full stop at the end left out). `numeric`,
 where a number and nothing else is expected: the answer holds one number, equal within `TOLERANCE` of the expected one;
-"1,234.5", "12 %" and "EUR 12" hold one, and "1,5" is 1.5. An expected object is compared field by field, numbers as numbers and all else as text: `fields` is the share
-that is right, `exact` whether all are.
+"1,234.5", "12 %" and "EUR 12" hold one, and "1,5" is 1.5. An expected object is compared field by field, numbers as
+numbers and all else as text: `fields` is the share that is right, `exact` whether all are.
 """
 
 from __future__ import annotations

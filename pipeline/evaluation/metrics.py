@@ -28,7 +28,7 @@ class Metric(NamedTuple):
     better: Better
     band: float
     spread: float
-    deviations: float = 3.5
+    deviations: float = 4.0
 
 
 METRICS: dict[str, Metric] = {
@@ -36,7 +36,7 @@ METRICS: dict[str, Metric] = {
     "cer": Metric("lower", 0.028, 0.07, 2.6),
     "wer": Metric("lower", 0.10, 0.15),
     "facts": Metric("higher", 0.10, 0.5, 4.5),
-    "chrf": Metric("higher", 0.05, 0.15),
+    "chrf": Metric("higher", 0.15, 0.15, 4.5),
     "keywords": Metric("higher", 0.10, 0.4),
     "verdict": Metric("higher", 0.05, 0.25),
     "precision": Metric("higher", 0.10, 0.5),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.evaluation.answers import Answer
+from pipeline.evaluation.labels import Label
 from pipeline.evaluation.results import Comparison
 from tests.evaluation.scripted import SAMPLES, compared, run, sample_set, told, up_to, with_texts
 
@@ -150,3 +151,10 @@ def test_a_question_asked_differently_is_said() -> None:
     now = [replace(one, request_sha256="b") for one in with_texts(NOW, {("ocr", "syn-table"): ""})]
     moved = {one.now.key: one.asked_differently for one in compared(SAMPLES, before, now).moved if one.alarming}
     assert moved == {"syn-table": True}
+
+
+def test_two_answers_exchanged_that_are_much_alike() -> None:
+    labels = [Label(f"door-{number}", text=f"Room {number}7, floor {number}") for number in range(1, 9)]
+    before = run(labels, 0, lambda text, _: text)
+    swapped = with_texts(before, {("ocr", "door-2"): labels[4].text or "", ("ocr", "door-5"): labels[1].text or ""})
+    assert alarms(compared(labels, before, swapped)) == {("ocr", "door-2"): "cer", ("ocr", "door-5"): "cer"}

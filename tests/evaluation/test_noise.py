@@ -28,7 +28,7 @@ SETS = {
 }
 REPEATS = 20
 RISES = {
-    "up to": (up_to(0.06), up_to(0.06, 0.055)),  # a wrong letter may hit the right one: 5.5 drawn are 5 points
+    "up to": (up_to(0.06), up_to(0.06, 0.055)),  # some cancel out: 5.5 points drawn are 5.1 measured
     "rounded up": (exactly_up_to(0.06), exactly_up_to(0.06, 0.05)),
 }
 

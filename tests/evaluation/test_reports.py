@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree as Xml
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -83,6 +83,8 @@ def test_hostile_text_stays_in_its_cell_and_its_fence() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from("`~|<>*_-+#@[]()\\\n\r\x85\u2028 a1.:!&;"), max_size=30))
+@example("a\n```\n# b")
+@example("a\n`````\n# b")
 def test_any_text_is_only_text(text: str) -> None:
     line = RENDERER.parse(f"x {escaped(text)}")
     assert [token.type for token in line] == ["paragraph_open", "inline", "paragraph_close"]
