@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import structlog
 from anyio.to_thread import run_sync
 
 from pipeline import __version__
 from pipeline.app import Report, Wish, ask_server, run_until, stopping_on_signals
 from pipeline.compose import new_run_id, record_of
 from pipeline.config import Config, Regress
-from pipeline.core.errors import KINDS, ConfigError, RunError
+from pipeline.core.errors import KINDS, ConfigError
 from pipeline.engine.shutdown import Stop
 from pipeline.evaluation.answers import Answer, read_answers
 from pipeline.evaluation.baseline import Baseline, baseline_of, read_baseline, write_baseline
@@ -32,6 +33,7 @@ from pipeline.sample_pictures import thumbnails
 from pipeline.storage import local
 from pipeline.tape import Player, Recorder
 
+log = structlog.get_logger()
 Mode = Literal["live", "record", "replay"]
 
 
@@ -148,12 +150,11 @@ def _asked(config: Config, root: Path, mode: Mode) -> Config:
 
 def _judge(config: Config, labels: Sequence[Label], before: Baseline | None, root: Path) -> Judged:
     answers = read_answers(root, {task.folder: task.kind for task in config.tasks})
-    if not labels_by_key(labels, [answer.key for answer in answers]):
-        named = config.regress.labels if config.regress else ""
-        raise RunError(
-            f"No picture has a label in {named}: a label's id or file has to be the picture's key, such as "
-            f"{answers[0].key!r}."
-        )
+    found = labels_by_key(labels, [answer.key for answer in answers])
+    if unlabelled := sorted({answer.key for answer in answers} - found.keys()):
+        log.warning("regress.unlabelled", rows=len(unlabelled), such_as=unlabelled[0], effect="these are not judged")
+    if unused := sorted({label.id for label in labels} - {label.id for label in found.values()}):
+        log.warning("regress.label_without_row", labels=len(unused), such_as=unused[0])
     evaluation = evaluate(labels, answers)
     return Judged(answers, evaluation, compare(evaluation, before) if before is not None else None)
 

@@ -137,7 +137,15 @@ def test_what_is_missing_is_told_before_anything_is_asked(gated: Gated, tmp_path
 
 
 def test_labels_of_other_pictures_are_told(gated: Gated, tmp_path: Path) -> None:
-    (tmp_path / "gate" / "labels.jsonl").write_text('{"id": "elsewhere.jpg", "captions": ["x"]}\n')
+    labels = tmp_path / "gate" / "labels.jsonl"
+    first, *others = labels.read_text().splitlines(keepends=True)
+    odd = '{"id": "elsewhere.jpg", "captions": ["x"]}\n'
+    labels.write_text("".join([odd, *others]))
     ended = regress(gated.gate)
-    assert ended.code == 1
-    assert "No picture has a label in" in ended.stderr
+    assert ended.event("regress.unlabelled")["such_as"] == json.loads(first)["id"]
+    assert ended.event("regress.label_without_row")["such_as"] == "elsewhere.jpg"
+    assert ended.code == 5  # the baseline has a sample more
+    labels.write_text(odd)
+    ended = regress(gated.gate)
+    assert ended.code == 2
+    assert "No label belongs to a row of the manifest" in ended.stderr
