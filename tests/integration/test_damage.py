@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.command import Job
-from tests.integration.test_mistakes import told
+from tests.integration.command import Job, told
+from tests.integration.test_mistakes import listing
 from tests.support import scripts
 from tests.support.fake_server import FakeServer
 from tests.support.pictures import picture
@@ -86,6 +86,11 @@ def test_success_is_taken_back_when_the_folder_has_grown(new_job: NewJob, fake_s
 
 
 def test_a_first_start_that_fails_does_not_fix_the_kept_columns(new_job: NewJob, fake_server: FakeServer) -> None:
-    job = new_job(2, env={"TEST_KEY": "has a blank"}, provider={"api_key_env": "TEST_KEY"})
-    told(job.run(), 2, "API key")
-    assert not (job.out / "_run" / "plan").exists()
+    rows = [{"image": "00000.jpg", "stars": 3}, {"image": "00001.jpg", "stars": 5}]
+    job = listing(new_job(2), [*rows, rows[0]])
+    told(job.run(), 1, "names keys more than once")
+    assert not list((job.out / "_run").glob("plan/*"))
+    job = listing(job, rows)
+    job.manifest_ = {"keep": ["stars"]}
+    assert job.run().code == 0
+    assert [row["stars"] for row in job.rows()] == [3, 5]

@@ -118,11 +118,11 @@ def _pieces(draw: st.DrawFn, parts: list[Any], root: dict[str, Any]) -> Iterator
         part = left.pop(0)
         if not isinstance(part, dict):
             continue
-        yield part
         if "$ref" in part:
             left.append(named(part["$ref"], root))
             if root.get("$schema") == DRAFT_7:
-                continue
+                continue  # nothing beside it counts there
+        yield part
         left += part.get("allOf", ())
         left += [draw(st.sampled_from(part[name])) for name in ("anyOf", "oneOf") if name in part]
         left += [one for one in (part.get("then"), *part.get("dependentSchemas", {}).values()) if draw(st.booleans())]
@@ -163,22 +163,27 @@ def _array_of(draw: st.DrawFn, pieces: list[dict[str, Any]], root: dict[str, Any
 # ---- answers ----
 
 
-def written(value: Any, form: Any, root: dict[str, Any]) -> Iterator[Any]:
-    """How a server may write a value: with null for what a closed object names and the value leaves out."""
+def written(value: Any, form: Any, root: dict[str, Any], *, free: bool = False) -> Iterator[Any]:
+    """How a server may write a value: with null for what a closed object names and the value leaves out.
+
+    In a union a value made for one branch may fit another, to which some of its names are free ones: `free`
+    ones are left out of closed objects.
+    """
     if "$ref" in form:
-        yield from written(value, named(form["$ref"], root), root)
+        yield from written(value, named(form["$ref"], root), root, free=free)
     elif "anyOf" in form:
         for branch in form["anyOf"]:
-            yield from written(value, branch, root)
+            yield from written(value, branch, root, free=True)
     elif isinstance(value, dict):
         parts, more = form.get("properties", {}), form.get("additionalProperties", True)
+        value = {name: one for name, one in value.items() if name in parts or more is not False or not free}
         of_others = more if isinstance(more, dict) else {}
-        ways = [list(written(one, parts.get(name, of_others), root)) for name, one in value.items()]
+        ways = [list(written(one, parts.get(name, of_others), root, free=free)) for name, one in value.items()]
         nulls = dict.fromkeys(parts.keys() - value.keys()) if more is False else {}
         yield from ({**dict(zip(value, way, strict=True)), **nulls} for way in product(*ways))
     elif isinstance(value, list):
         first, rest = form.get("prefixItems", []), form.get("items", {})
         forms = [*first, *[rest] * len(value)]
-        yield from map(list, product(*(written(one, forms[n], root) for n, one in enumerate(value))))
+        yield from map(list, product(*(written(one, forms[n], root, free=free) for n, one in enumerate(value))))
     else:
         yield value
