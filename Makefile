@@ -9,7 +9,7 @@ RUN := $(BIN)/vlm-batch run
 ARGS = $(if $(MANIFEST),--set 'manifest.path="$(MANIFEST)"') $(if $(OUT),--set 'run.output="$(OUT)"') $(SET)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test regress crash bench caption ocr moderate nightly lint fix clean
+.PHONY: help run test covered regress crash bench caption ocr moderate nightly lint fix clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -20,12 +20,14 @@ run: $(VENV)/.embedded ## Caption, read and moderate the sample pictures with th
 
 test: $(VENV)/.dev ## Lint, types and the whole test suite
 	@echo "Checking style and types, then running every test; this takes some minutes."
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint covered
+	@$(BIN)/python -m pytest --durations=10 --numprocesses=3 --dist=loadfile
+
+covered: $(VENV)/.dev
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q --no-header -m 'not slow' tests/core tests/engine
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --include='pipeline/core/*,pipeline/engine/*' --fail-under=95
-	@$(BIN)/python -m pytest --durations=10 --numprocesses=2 --dist=loadfile
 
 regress: $(VENV)/.regress ## Hold the sample pictures' answers, live and replayed, against the committed baselines; report in out/regress*
 	@echo "Asking the embedded models about data/samples, then replaying a larger model's recorded answers. No key, no network."
