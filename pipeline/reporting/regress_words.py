@@ -12,6 +12,7 @@ from rich.table import Table
 from pipeline.evaluation.answers import Answer
 from pipeline.evaluation.results import Change, Comparison, Evaluation, Moved
 from pipeline.providers.replaying import Missed
+from pipeline.reporting.visible import visible
 
 _NAMED: Final = 8
 """Samples or figures named in one sentence; the others are counted."""
@@ -36,14 +37,17 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _reasons(comparison: Comparison) -> Iterator[str]:
-    yield from (problem.rstrip(".") for problem in comparison.problems)
+    yield from (visible(problem.rstrip(".")) for problem in comparison.problems)
     worse = [change for change in comparison.changes if change.verdict == "worse"]
     overall = {(change.task, change.metric) for change in worse if change.group == "all"}
     # Where the whole set got worse, its groups did too.
     if telling := [one for one in worse if one.group == "all" or (one.task, one.metric) not in overall]:
         yield _figures(telling)
-    if alarming := [one for one in comparison.moved if one.alarming]:
+    alarming = [one for one in comparison.moved if one.alarming]
+    if alarming:
         yield f"fell by themselves: {_keys(alarming)}"
+    elif fell := [one for one in comparison.moved if one.verdict == "worse"]:
+        yield f"fell furthest: {_keys(fell)}"
     if comparison.missing:
         yield f"not answered any more: {_listed([f'{key} ({task})' for task, key in comparison.missing])}"
 
@@ -63,7 +67,7 @@ def _keys(moved: Sequence[Moved]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(visible, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def misses(missed: Sequence[Missed], answers: Sequence[Answer]) -> tuple[str, ...]:
@@ -108,7 +112,7 @@ def _moved_line(one: Moved) -> str:
     scores = "" if one.before is one.after is None else f" {one.metric} {_score(one.before)} -> {_score(one.after)}"
     asked = ", asked differently" if one.asked_differently else ""
     was, now = _cut(one.answer_before, one.failure_before), _cut(one.now.answer, one.now.failure)
-    return f"{one.verdict}: {one.now.key} ({one.now.task}){scores}{asked}: {was} -> {now}"
+    return visible(f"{one.verdict}: {one.now.key} ({one.now.task}){scores}{asked}: {was} -> {now}")
 
 
 def _score(value: float | None) -> str:
