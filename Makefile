@@ -31,8 +31,8 @@ covered: $(VENV)/.dev
 
 regress: $(VENV)/.regress ## Hold the sample pictures' answers, live and replayed, against the committed baselines; report in out/regress*
 	@echo "Asking the embedded models about data/samples, then replaying a larger model's recorded answers. No key, no network."
-	@$(BIN)/vlm-batch regress configs/regress.toml $(SET)
-	@$(BIN)/vlm-batch regress configs/regress-replay.toml --replay $(SET)
+	@code=0; $(BIN)/vlm-batch regress configs/regress.toml $(SET) || code=$$?; \
+	$(BIN)/vlm-batch regress configs/regress-replay.toml --replay $(SET) || code=$$?; exit $$code
 
 crash: $(VENV)/.dev ## Kill a few hundred real runs, at random and at every named point, and check what is left
 	@echo "Killing real runs against a fake server and running them again; this takes 5 to 10 minutes on two cores."

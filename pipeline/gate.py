@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
 from pipeline.app import Gate
 from pipeline.checks import further_problems, read_config
 from pipeline.config import Config
 from pipeline.core.errors import ConfigError
 from pipeline.engine.shutdown import Stop
 from pipeline.regression import regress
+from pipeline.reporting.visible import visible
+
+log = structlog.get_logger()
 
 
 def gate_of(config: Config, *, for_machine: bool) -> Gate | None:
@@ -17,9 +22,11 @@ def gate_of(config: Config, *, for_machine: bool) -> Gate | None:
     if config.run.gate is None:
         return None
     path = config.run.gate
-    samples = _with_provider(read_config(Path(path), [], to_ask=False), config)
-    sections = {name: getattr(samples, name) for name in Config.model_fields}
-    problems = further_problems(sections, samples.tasks)
+    try:
+        samples = _with_provider(read_config(Path(path), [], to_ask=False), config)
+        problems = further_problems({name: getattr(samples, name) for name in Config.model_fields}, samples.tasks)
+    except ConfigError as error:
+        raise ConfigError([f"run.gate: {problem}" for problem in error.problems]) from None
     if samples.regress is None:
         problems.append("[regress] is missing")
     if Path(samples.run.output).resolve() == Path(config.run.output).resolve():
@@ -28,11 +35,15 @@ def gate_of(config: Config, *, for_machine: bool) -> Gate | None:
         raise ConfigError([f"run.gate: {path}: {problem}" for problem in problems])
 
     async def gate(stop: Stop) -> str | None:
-        found = await regress(samples, "live", stop, for_machine=for_machine)
-        if found.exit_code == 0 or stop.draining:
+        with stop.part() as ours:
+            found = await regress(samples, "live", ours, fresh=True, for_machine=for_machine)
+        if stop.draining:
+            return None
+        if found.exit_code == 0:
+            log.info("gate.passed", gate=path, requests=found.report.requests, said=found.message)
             return None
         where = f" See {found.files[0]}." if found.files else ""
-        return f"The gate {path} refused, and no row was asked. {found.message}{where}"
+        return visible(f"The gate {path} refused, and no row was asked. {found.message}{where}")
 
     return gate
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,8 @@ from anyio.to_thread import run_sync
 
 from pipeline import __version__
 from pipeline.app import Report, Wish, ask_server, run_until, stopping_on_signals
-from pipeline.compose import new_run_id, record_of
 from pipeline.config import Config, Regress
-from pipeline.core.errors import KINDS, ConfigError
+from pipeline.core.errors import KINDS, ConfigError, RunError
 from pipeline.engine.shutdown import Stop
 from pipeline.evaluation.answers import Answer, read_answers
 from pipeline.evaluation.baseline import Baseline, baseline_of, read_baseline, write_baseline
@@ -30,6 +29,7 @@ from pipeline.ledger.output import Output
 from pipeline.reporting.regress_page import regress_page
 from pipeline.reporting.regress_words import misses, verdict
 from pipeline.sample_pictures import thumbnails
+from pipeline.sitting import Sitting, begin
 from pipeline.storage import local
 from pipeline.tape import Player, Recorder
 
@@ -66,39 +66,39 @@ async def regress_until_signals(config: Config, mode: Mode, update: bool, for_ma
 
 
 async def regress(
-    config: Config, mode: Mode, stop: Stop, *, update: bool = False, for_machine: bool = True
+    config: Config, mode: Mode, stop: Stop, *, update: bool = False, fresh: bool = False, for_machine: bool = True
 ) -> Regressed:
     """Ask, judge and report. `update`: these answers become the baseline.
 
-    Every live regression asks anew, in a folder of its own below `run.output`; one that was stopped goes on. Raises
-    ConfigError (labels, baseline or cassettes are missing or wrong), HeldError, RunError.
+    Every live regression asks anew, in a folder of its own below `run.output`; one that was stopped goes on, unless it
+    has to be `fresh` (`sitting.py`). Raises ConfigError (labels, baseline or cassettes are missing or wrong),
+    HeldError, RunError.
     """
     settings = _settings(config, mode)
     labels = read_labels(Path(settings.labels))
     before = _before(settings, update=update)
-    with _folder(config, mode) as root:
-        asked = _asked(config, root, mode)
-        wish = Wish(for_machine=for_machine)
-        recorder, player = Recorder(Path(settings.cassettes or "")), Player(Path(settings.cassettes or ""))
-        opening = {"live": ask_server, "record": recorder.opening, "replay": player.opening}[mode]
-        begun = Output(root).holds_answers()
-        report = await run_until(asked, wish, stop, asking=opening)
+    recorder, player = Recorder(Path(settings.cassettes or "")), Player(Path(settings.cassettes or ""))
+    opening = {"live": ask_server, "record": recorder.opening, "replay": player.opening}[mode]
+    with _sitting(_asked(config, mode), mode, fresh=fresh) as sitting:
+        asked = _into(_asked(config, mode), sitting.root)
+        report = await run_until(asked, Wish(for_machine=for_machine), stop, asking=opening)
+        recorder.check()
         if report.exit_code:
             return Regressed(report.exit_code, report.message, report)
-        recorder.close(whole=not begun)
-        judged = await run_sync(_judge, asked, labels, before, root)
+        judged = await run_sync(_judge, asked, labels, before)
         missed = misses(player.missed, judged.answers)
         if missed and judged.comparison is not None:
             comparison = replace(judged.comparison, problems=(*judged.comparison.problems, *missed))
             judged = replace(judged, comparison=comparison)
         files = await run_sync(_write_reports, asked, Path(config.run.output), judged)
-    if judged.comparison is not None and not update:
-        code, message = 5 if judged.comparison.regressed else 0, verdict(judged.comparison)
-    elif unfit := [*missed, *_passing(judged.answers)]:
-        code, message = 5, f"The baseline {settings.baseline} was not written: {' '.join(unfit)}"
-    else:
-        await run_sync(write_baseline, Path(settings.baseline), baseline_of(judged.evaluation, _made_with(asked)))
-        code, message = 0, f"The baseline {settings.baseline} was written: {len(judged.answers):,} answers."
+        if judged.comparison is not None and not update:
+            code, message = 5 if judged.comparison.regressed else 0, verdict(judged.comparison)
+        else:
+            code, message = await run_sync(_update, settings, asked, judged, missed)
+        if mode == "record":
+            recorder.close(whole=not (sitting.goes_on or _passing(judged.answers)))
+            message += _unrecorded(judged.answers)
+        sitting.judged()
     return Regressed(code, message, report, judged.evaluation, judged.comparison, files)
 
 
@@ -111,45 +111,74 @@ def _settings(config: Config, mode: Mode) -> Regress:
 
 
 def _before(settings: Regress, *, update: bool) -> Baseline | None:
-    """The baseline, which is to be there unless this is to become one."""
-    path = Path(settings.baseline)
-    return None if update and not path.exists() else read_baseline(path)
+    """The baseline, which is to be there and sound unless this is to become one."""
+    try:
+        return read_baseline(Path(settings.baseline))
+    except ConfigError as error:
+        if not update:
+            raise
+        log.info("regress.no_baseline_before", because=str(error))
+        return None
 
 
 @contextmanager
-def _folder(config: Config, mode: Mode) -> Iterator[Path]:
+def _sitting(config: Config, mode: Mode, *, fresh: bool) -> Iterator[Sitting]:
     """Where the answers go. What a replay gets costs nothing and is not kept."""
     if mode == "replay":
         with tempfile.TemporaryDirectory(prefix="vlm-batch-replay-", ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
-        return
-    runs = Path(config.run.output) / ("recordings" if mode == "record" else "runs")
-    newest = max(runs.iterdir(), default=None) if runs.is_dir() else None
-    yield newest if newest is not None and _goes_on(config, Output(newest)) else runs / new_run_id()
+            yield begin(config, Path(folder), fresh=True)
+    else:
+        runs = Path(config.run.output) / ("recordings" if mode == "record" else "runs")
+        yield begin(config, runs, fresh=fresh)
 
 
-def _goes_on(config: Config, output: Output) -> bool:
-    """Whether a run was stopped in the middle that asked the same of the same server: its answers are paid for."""
-    kept, now = output.newest_config(), record_of(config)
-    if kept is None or output.success.exists():
-        return False
-    same = [kept[name] == now[name] for name in ("fingerprints", "version")]
-    return all(same) and bool(kept["config"]["provider"] == now["config"]["provider"])
-
-
-def _asked(config: Config, root: Path, mode: Mode) -> Config:
-    """The run that gets the answers. Whether too many failed is for the regression to judge; replays do not wait."""
-    run = config.run.model_copy(
-        update={"output": str(root), "max_failure_share": 1.0, "max_input_failure_share": 1.0, "gate": None}
+def _asked(config: Config, mode: Mode) -> Config:
+    """The run that gets the answers. Whether too many failed is for the regression to judge; replays cost nothing."""
+    run = {"max_failure_share": 1.0, "max_input_failure_share": 1.0, "gate": None}
+    limits, images = {}, {}
+    if mode == "replay":
+        run["max_cost_usd"] = None
+        limits = {"requests_per_minute": None}
+    if mode != "live":
+        images = {"send": "inline"}  # a cassette is found by the picture's bytes
+    return config.model_copy(
+        update={
+            "run": config.run.model_copy(update=run),
+            "limits": config.limits.model_copy(update=limits),
+            "images": config.images.model_copy(update=images),
+        }
     )
-    limits = config.limits.model_copy(update={"requests_per_minute": None}) if mode == "replay" else config.limits
-    # A cassette is found by the picture's bytes, so these are sent.
-    images = config.images.model_copy(update={"send": config.images.send if mode == "live" else "inline"})
-    return config.model_copy(update={"run": run, "limits": limits, "images": images})
 
 
-def _judge(config: Config, labels: Sequence[Label], before: Baseline | None, root: Path) -> Judged:
-    answers = read_answers(root, {task.folder: task.kind for task in config.tasks})
+def _into(config: Config, root: Path) -> Config:
+    return config.model_copy(update={"run": config.run.model_copy(update={"output": str(root)})})
+
+
+def _update(settings: Regress, config: Config, judged: Judged, missed: Sequence[str]) -> tuple[int, str]:
+    """Make the answers the baseline, if they say how the model answers. Raises LedgerError."""
+    if unfit := [*missed, *_passing(judged.answers)]:
+        return 5, f"The baseline {settings.baseline} was not written: {' '.join(unfit)}"
+    samples = judged.evaluation.samples
+    failed = sum(sample.answer is None for sample in samples)
+    if failed == len(samples):
+        return 5, f"The baseline {settings.baseline} was not written: no sample has an answer ({samples[0].failure})."
+    write_baseline(Path(settings.baseline), baseline_of(judged.evaluation, _made_with(config)))
+    without = f", {failed:,} of them without an answer" if failed else ""
+    return 0, f"The baseline {settings.baseline} was written: {len(samples):,} samples{without}."
+
+
+def _unrecorded(answers: Sequence[Answer]) -> str:
+    """A sentence about rows that a replay will miss."""
+    refused = [
+        answer.key for answer in answers if answer.failure and KINDS[answer.failure.split(":")[0]].stage == "call"
+    ]
+    if not refused:
+        return ""
+    return f" {len(refused):,} rows were refused and have no cassette (such as {refused[0]}): leave them out to replay."
+
+
+def _judge(config: Config, labels: Sequence[Label], before: Baseline | None) -> Judged:
+    answers = read_answers(Path(config.run.output), {task.folder: task.kind for task in config.tasks})
     found = labels_by_key(labels, [answer.key for answer in answers])
     if unlabelled := sorted({answer.key for answer in answers} - found.keys()):
         log.warning("regress.unlabelled", rows=len(unlabelled), such_as=unlabelled[0], effect="these are not judged")
@@ -174,7 +203,7 @@ def _passing(answers: Sequence[Answer]) -> list[str]:
 def _write_reports(config: Config, folder: Path, judged: Judged) -> list[Path]:
     """Into `folder`: a page; beside a baseline also what pull requests and CI systems show. Raises LedgerError."""
     title = ", ".join(sorted({config.model_of(task) for task in config.tasks}))
-    pictures = thumbnails(config, Output(Path(config.run.output)))
+    pictures = _pictures(config)
     contents = {"report.html": regress_page(title, judged.evaluation, judged.comparison, pictures)}
     if judged.comparison is not None:
         contents["report.md"] = markdown(judged.evaluation, judged.comparison)
@@ -182,3 +211,12 @@ def _write_reports(config: Config, folder: Path, judged: Judged) -> list[Path]:
     for name, content in contents.items():
         local.replace(folder / name, content.encode("utf-8", "replace"), folder / "_run")
     return [folder / name for name in contents]
+
+
+def _pictures(config: Config) -> Mapping[str, bytes]:
+    """For the page; a manifest that has changed since costs the pictures, not the verdict."""
+    try:
+        return thumbnails(config, Output(Path(config.run.output)))
+    except (ConfigError, RunError) as error:
+        log.warning("regress.no_pictures", because=str(error))
+        return {}

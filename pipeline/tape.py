@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
+import structlog
 from anyio.to_thread import run_sync
 
+from pipeline import __version__
 from pipeline.app import ask_server
 from pipeline.compose import open_reader
 from pipeline.config import Config
@@ -23,12 +24,12 @@ from pipeline.providers.replaying import Missed, Replaying
 from pipeline.storage.http import AiohttpTransport
 from pipeline.storage.local import make_folder
 
-_MADE_BY: Final = ("vlm-batch", "pillow")
-"""Whose versions may change a request's bytes."""
+log = structlog.get_logger()
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _MADE_BY}
+    """Of what makes a request's bytes."""
+    return {"vlm-batch": __version__, "pillow": version("pillow")}
 
 
 class Recorder:
@@ -49,17 +50,16 @@ class Recorder:
             self._recording = Recording(server, self._folder, _versions(), key)
             yield self._recording
 
-    def close(self, *, whole: bool) -> None:
-        """Once the run is over; if it asked the `whole` set, cassettes that it did not ask for are deleted.
-
-        Raises LedgerError: an answer could not, or must not, be written.
-        """
-        if self._recording is None:
-            return
-        if self._recording.error is not None:
+    def check(self) -> None:
+        """Once the run is over. Raises LedgerError: an answer could not, or must not, be written."""
+        if self._recording is not None and self._recording.error is not None:
             raise self._recording.error
-        if whole:
-            prune(self._folder, self._recording.used)
+
+    def close(self, *, whole: bool) -> None:
+        """If the run asked the `whole` set, cassettes that it did not ask for are deleted."""
+        if self._recording is not None:
+            gone = prune(self._folder, self._recording.used) if whole else []
+            log.info("cassettes.recorded", asked=len(self._recording.used), deleted=[path.name for path in gone])
 
 
 class Player:

@@ -76,13 +76,14 @@ def show_regression(found: Regressed) -> None:
     """How a regression ended: what it cost, what moved, where the reports lie."""
     from pipeline.reporting.regress_words import print_comparison
     from pipeline.reporting.totals import print_totals
+    from pipeline.reporting.visible import visible
 
     print_totals(found.report.totals, console())
     if found.evaluation is not None:
         print_comparison(found.evaluation, found.comparison, console())
     for path in found.files:
         print(f"report: {path}")
-    print(found.message)
+    print(visible(found.message))
 
 
 def show_changes(made: Reparsed) -> None:

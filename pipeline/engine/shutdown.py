@@ -25,6 +25,7 @@ class Stop:
         """Whether it stops because what it may cost is spent."""
         self._waits: set[anyio.CancelScope] = set()
         self._calls: set[anyio.CancelScope] = set()
+        self._parts: set[Stop] = set()
 
     def drain(self) -> None:
         """Take nothing new, let the calls in flight finish, commit."""
@@ -35,12 +36,16 @@ class Stop:
             scope.cancel()
         for scope in self._calls:
             scope.deadline = anyio.current_time() + self.grace_s
+        for part in self._parts:
+            part.drain()
 
     def abort(self) -> None:
         """Give up the calls in flight too, commit what was answered."""
         self.drain()
         for scope in self._calls:
             scope.cancel()
+        for part in self._parts:
+            part.abort()
 
     def fail(self, error: RunError) -> None:
         """Drain because the run cannot go on; the first reason is the one that is told."""
@@ -58,6 +63,18 @@ class Stop:
             self.abort()
         else:
             self.drain()
+
+    @contextmanager
+    def part(self) -> Iterator[Stop]:
+        """A stop for something that this run does first: what ends the run ends it too, but not the other way round."""
+        stop = Stop(self.grace_s)
+        if self.draining:
+            stop.drain()
+        self._parts.add(stop)
+        try:
+            yield stop
+        finally:
+            self._parts.discard(stop)
 
     @contextmanager
     def waiting(self) -> Iterator[anyio.CancelScope]:

@@ -81,10 +81,13 @@ def read_folder(folder: Path) -> dict[str, Cassette]:
     for path in sorted(folder.glob("*.json")):
         try:
             cassette = Cassette.model_validate_json(path.read_bytes())
+            replayed(cassette.reply)
         except ValidationError as error:
             what = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(str(step) for step in what["loc"]) or "the file"
             problems.append(f"{path} is no cassette of this version: {where}: {what['msg']}; {RECORD}")
+        except TypeError:  # a number of more than 64 bits
+            problems.append(f"{path} is no cassette of this version: its body cannot be written as JSON; {RECORD}")
         except OSError as error:
             problems.append(f"{path} cannot be read: {error.strerror or type(error).__name__}; {RECORD}")
         else:

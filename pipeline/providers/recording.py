@@ -55,8 +55,8 @@ class Recording(Wrapped):
 
         One that cannot or must not be written (it holds the key, or data in base64) is paid for and goes on its way.
         """
-        reply = await self._inner.send(body, route)
         self._used.add(request_sha256(body))
+        reply = await self._inner.send(body, route)
         if 200 <= reply.status < 300:
             # One at a time: two equal requests write the same file.
             async with self._writing:

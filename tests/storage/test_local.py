@@ -55,7 +55,8 @@ def test_what_is_no_file_is_not_read_and_not_waited_for(tmp_path: Path) -> None:
     before = open_descriptors()
     for path in (tmp_path, tmp_path / "pipe.jpg", Path("/dev/zero")):
         assert refused(path) == ("not_found", "the picture is not a file but a folder, a pipe or a device")
-    assert open_descriptors() == before, "a listing full of folders must not use up the open files"
+    # Fewer, where what earlier tests left is collected meanwhile.
+    assert open_descriptors() <= before, "a listing full of folders must not use up the open files"
 
 
 @pytest.mark.parametrize(
