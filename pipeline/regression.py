@@ -17,7 +17,7 @@ from pipeline.app import Report, Wish, ask_server, run_until, stopping_on_signal
 from pipeline.config import Config, Regress
 from pipeline.core.errors import KINDS, ConfigError, RunError
 from pipeline.engine.shutdown import Stop
-from pipeline.evaluation.answers import Answer, read_answers
+from pipeline.evaluation.answers import Answer, may_pass, read_answers
 from pipeline.evaluation.baseline import Baseline, baseline_of, read_baseline, write_baseline
 from pipeline.evaluation.compare import compare
 from pipeline.evaluation.evaluate import evaluate
@@ -194,7 +194,7 @@ def _made_with(config: Config) -> dict[str, str]:
 
 def _passing(answers: Sequence[Answer]) -> list[str]:
     """A sentence about answers that failed in a way that may pass: they tell nothing of the model."""
-    failed = [answer for answer in answers if answer.failure and KINDS[answer.failure.split(":")[0]].retryable]
+    failed = [answer for answer in answers if may_pass(answer.failure)]
     if not failed:
         return []
     return [f"{len(failed)} answers failed in a way that may pass ({failed[0].failure}); run the same command again."]

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.errors import RunError
+from pipeline.core.errors import KINDS, RunError
 from pipeline.evaluation.ask import shown
 
 _SNAPSHOT = re.compile(r"shard-(\d+)-(\d+)\.parquet")
@@ -39,12 +39,17 @@ class Answer:
     failure: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     request_sha256: str | None = None
-    model: str | None = None
 
 
 def read_answers(root: Path, tasks: Mapping[str, str]) -> tuple[Answer, ...]:
     """Every row of these tasks (name -> kind), by task in the order given, by key. Raises RunError."""
     return tuple(answer for task, kind in tasks.items() for answer in _task(root, task, kind))
+
+
+def may_pass(failure: str | None) -> bool:
+    """Whether a failure says nothing of the answer, so that the next run asks again: a server that was busy or away."""
+    kind = KINDS.get((failure or "").partition(":")[0])
+    return kind is not None and kind.retryable
 
 
 def verdict_of(text: str | None) -> str:
@@ -75,8 +80,7 @@ def _task(root: Path, task: str, kind: str) -> list[Answer]:
 def _answer(
     task: str, kind: str, row: Mapping[str, Any], text: str | None, fields: Mapping[str, Any], failure: str | None
 ) -> Answer:
-    model = row["served_model"] or row["model"]
-    return Answer(task, kind, row["key"], row["uri"] or "", text, failure, fields, row["request_sha256"], model)
+    return Answer(task, kind, row["key"], row["uri"] or "", text, failure, fields, row["request_sha256"])
 
 
 def _text(kind: str, fields: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ def read_baseline(path: Path) -> Baseline:
         raise ConfigError([f"There is no baseline {path}. {advice}, look at it, and commit it."]) from None
     except OSError as error:
         raise ConfigError([f"Cannot read the baseline {path}: {error.strerror}."]) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             [f"The baseline {path} is not JSON ({error}). Restore it, or make it anew: {advice}."]
         ) from None
@@ -82,7 +83,7 @@ def read_baseline(path: Path) -> Baseline:
             (task, key): _record(raw) for task, of_task in whole["samples"].items() for key, raw in of_task.items()
         }
         return Baseline(samples, {str(name): str(value) for name, value in whole["made_with"].items()})
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         told = f"{type(error).__name__}: {error}"
         raise ConfigError(
             [f"The baseline {path} is damaged ({told}). Restore it, or make it anew: {advice}."]
@@ -94,4 +95,7 @@ def _record(raw: Mapping[str, Any]) -> Record:
         if not isinstance(raw[name], str | None):
             raise TypeError(f"{name} is no text")
     scores = {str(name): float(score) for name, score in raw["scores"].items()}
+    for name, score in scores.items():
+        if not math.isfinite(score):
+            raise ValueError(f"the score {name} is {score}")
     return Record(raw["answer"], raw["failure"], scores, raw["request_sha256"])

@@ -126,7 +126,7 @@ def _values(answer: str) -> str:
     """The values of an answer of several fields, without their names; any other answer as it is."""
     try:
         fields = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer
     return " ".join(str(fields[name]) for name in sorted(fields)) if isinstance(fields, dict) else answer
 

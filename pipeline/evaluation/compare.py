@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pipeline.core.errors import KINDS
-from pipeline.evaluation.answers import verdict_of
+from pipeline.evaluation.answers import may_pass, verdict_of
 from pipeline.evaluation.baseline import Baseline, Record
 from pipeline.evaluation.collapse import exchanged, fell
 from pipeline.evaluation.evaluate import by_group
@@ -36,8 +35,8 @@ def compare(evaluation: Evaluation, baseline: Baseline) -> Comparison:
     before = baseline.samples
     now = {(one.task, one.key): one for one in evaluation.samples}
     both = [one for place, one in now.items() if place in before]
-    failed_in_passing = [one for one in both if _passing(one.failure) and before[one.task, one.key].failure is None]
-    comparable = [one for one in both if not _passing(one.failure) and not _passing(_record(before, one).failure)]
+    failed_in_passing = [one for one in both if may_pass(one.failure) and before[one.task, one.key].failure is None]
+    comparable = [one for one in both if not may_pass(one.failure) and not may_pass(_record(before, one).failure)]
     changes = tuple(_changes(comparable, before))
     return Comparison(
         changes=changes,
@@ -51,12 +50,6 @@ def compare(evaluation: Evaluation, baseline: Baseline) -> Comparison:
 
 def _record(before: _Records, one: Sample) -> Record:
     return before[one.task, one.key]
-
-
-def _passing(failure: str | None) -> bool:
-    """Whether a failure says nothing of the answer: a server that was slow, busy or away, a picture not delivered."""
-    kind = KINDS.get((failure or "").partition(":")[0])
-    return kind is not None and kind.error_class in {"transient", "overload", "quota"}
 
 
 def _problems(failed: Sequence[Sample]) -> Iterator[str]:

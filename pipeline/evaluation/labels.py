@@ -20,6 +20,8 @@ from pipeline.core.errors import ConfigError
 
 VERDICTS = ("safe", "unsure", "unsafe")
 """What moderation says of a picture, from harmless to harmful."""
+_DEEPEST = 100
+"""Levels of a label's values: far more than an answer has, far fewer than Python can follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Label:
 def read_labels(path: Path) -> tuple[Label, ...]:
     """The labels in a JSON Lines file, in its order. Raises ConfigError with every mistake in it."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines would end lines at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
         told = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(
@@ -52,7 +54,7 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         ) from None
     problems: list[str] = []
     labels: list[Label] = []
-    first: dict[str, int] = {}
+    claimed: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -61,9 +63,13 @@ def read_labels(path: Path) -> tuple[Label, ...]:
         label = reader.label(line)
         if label is None:
             continue
-        if label.id in first:
-            problems.append(f"{where}the id {label.id!r} stands on line {first[label.id]} already; ids are unique.")
-        first.setdefault(label.id, number)
+        for what, name in (("id", label.id), ("file", label.file)):
+            line_before, as_what = claimed.setdefault(name, (number, what)) if name else (number, what)
+            if line_before != number:
+                problems.append(
+                    f"{where}the {what} {name!r} stands on line {line_before} already, as its {as_what}; "
+                    "a picture has one label."
+                )
         labels.append(label)
     if not labels and not problems:
         problems.append(f"{path} holds no labels. Write one JSON object a line, each with an id.")
@@ -101,11 +107,19 @@ class _Reader:
         except ValueError as error:
             self._wrong(f"this is not JSON ({error}). Write one object a line.")
             return None
+        except RecursionError:
+            self._wrong(f"this is nested too deeply. Keep it below {_DEEPEST} levels.")
+            return None
         if not isinstance(raw, dict):
             self._wrong("expected a JSON object.")
             return None
+        if _deeper(raw, _DEEPEST):
+            self._wrong(f"this is nested too deeply. Keep it below {_DEEPEST} levels.")
+            return None
         if not isinstance(raw.get("id"), str) or not raw["id"]:
-            self._wrong("id: expected a text that is not empty.")
+            number = isinstance(raw.get("id"), int | float) and not isinstance(raw["id"], bool)
+            advice = f': write "{raw["id"]}"' if number else ""
+            self._wrong(f"id: expected a text that is not empty{advice}.")
             return None
         verdict, categories = self._moderation(raw.get("moderation"))
         return Label(
@@ -179,3 +193,9 @@ class _Reader:
             if answer is None or isinstance(answer, list) or answer == {}:
                 self._wrong(f"answers.{task}: expected a text, a number, true, false or an object of fields.")
         return value
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether a value is nested deeper than so many levels."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deeper(one, levels - 1) for one in inner)

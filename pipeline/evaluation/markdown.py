@@ -1,13 +1,15 @@
 """A regression as Markdown, for a comment on a pull request: the verdict, what changed, and the samples that moved.
 
 Keys, groups and answers were written by strangers: outside of fences everything is escaped, and a fence is longer than
-any run of backticks within it. GitHub takes comments of at most 65,536 characters: long lists and answers are cut.
+any run of backticks within it. GitHub takes comments of at most 65,536 characters: every list ends after so many
+entries, and after so many characters as they are written, since a hostile one becomes a dozen.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from pipeline.evaluation.excerpt import excerpts
 from pipeline.evaluation.junit import span
@@ -22,6 +24,8 @@ _LENGTH = 400
 """Characters of an answer shown at most."""
 _NAMES = 80
 """Characters of a key or group shown at most."""
+_LIST_ROOM, _FIGURES_ROOM, _FLIPS_ROOM, _SAMPLES_ROOM = 6_500, 14_000, 1_000, 28_000
+"""Characters that each of the three lists, the figures, the changed verdicts and the samples take: 62,500 in all."""
 _SIGNS = {"worse": "**worse**", "better": "better", "same": "same"}
 
 
@@ -66,40 +70,58 @@ def _figures(changes: Sequence[Change]) -> Iterator[str]:
     rows = [
         f"| {escaped(one.task)} | {one.metric} ({METRICS[one.metric].better} is better) | {escaped(one.group)} | "
         f"{one.samples} | {one.before:.3f} | {one.after:.3f} | ±{one.band:.3f} | {_SIGNS[one.verdict]} |"
-        for one in shown[:_ROWS]
+        for one in shown
     ]
     head = "| task | metric | group | samples | before | after | noise | |\n|---|---|---|--:|--:|--:|--:|---|"
-    yield "\n".join([head, *rows])
-    if len(shown) > _ROWS:
-        yield f"And {len(shown) - _ROWS} more figures."
+    fitting = _fitting(rows, _ROWS, _FIGURES_ROOM)
+    yield "\n".join([head, *fitting])
+    if more := len(rows) - len(fitting):
+        yield f"And {more} more figures."
 
 
 def _flips(flips: Mapping[str, Mapping[tuple[str, str], int]]) -> Iterator[str]:
+    told = []
     for task, counts in flips.items():
         turned = [f"{before} → {now}: {count}" for (before, now), count in counts.items() if before != now]
         if turned:
-            yield f"Verdicts of {escaped(task)} that changed: {escaped(', '.join(turned))}."
+            told.append(f"Verdicts of {escaped(task)} that changed: {escaped(', '.join(turned))}.")
+    fitting = _fitting(told, _MOVED, _FLIPS_ROOM)
+    yield from fitting
+    if more := len(told) - len(fitting):
+        yield f"And {more} more tasks whose verdicts changed."
 
 
 def _samples(moved: Sequence[Moved]) -> Iterator[str]:
     if not moved:
         return
     yield "### Samples that moved"
-    for one in moved[:_MOVED]:
-        before, after = excerpts(one, _LENGTH)
-        asked = ", asked differently" if one.asked_differently else ""
-        yield (
-            f"{_SIGNS[one.verdict]} {escaped(one.now.task)}: {escaped(one.now.key)}, {one.metric} "
-            f"{escaped(span(one.before, one.after))}{asked}\n\nBefore:\n{fenced(before)}\nAfter:\n{fenced(after)}"
-        )
-    if len(moved) > _MOVED:
-        yield f"And {len(moved) - _MOVED} more samples."
+    fitting = _fitting([_sample(one) for one in moved[:_MOVED]], _MOVED, _SAMPLES_ROOM)
+    yield from fitting
+    if more := len(moved) - len(fitting):
+        yield f"And {more} more samples."
+
+
+def _sample(one: Moved) -> str:
+    before, after = excerpts(one, _LENGTH)
+    asked = ", asked differently" if one.asked_differently else ""
+    return (
+        f"{_SIGNS[one.verdict]} {escaped(one.now.task)}: {escaped(one.now.key)}, {one.metric} "
+        f"{escaped(span(one.before, one.after))}{asked}\n\nBefore:\n{fenced(before)}\nAfter:\n{fenced(after)}"
+    )
 
 
 def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
     if entries:
-        more = [f"- and {len(entries) - _MOVED} more"] if len(entries) > _MOVED else []
-        yield "\n".join([f"### {title}\n", *(f"- {escaped(one, 600)}" for one in entries[:_MOVED]), *more])
+        fitting = _fitting([f"- {escaped(one, 500)}" for one in entries[:_MOVED]], _MOVED, _LIST_ROOM)
+        left_out = len(entries) - len(fitting)
+        more = [f"- and {left_out} more"] if left_out else []
+        yield "\n".join([f"### {title}\n", *fitting, *more])
+
+
+def _fitting(entries: Sequence[str], most: int, room: int) -> list[str]:
+    """The first entries: at most so many, and as many as there is room for, in characters."""
+    lengths = accumulate(len(one) + 2 for one in entries[:most])
+    return [one for one, length in zip(entries, lengths, strict=False) if length <= room]
 
 
 def escaped(text: str, limit: int = _NAMES) -> str:

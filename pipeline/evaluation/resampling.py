@@ -39,11 +39,14 @@ def groups_of(sample: Sample) -> Iterator[str]:
     yield from (f"tag: {tag}" for tag in dict.fromkeys(sample.tags))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)
 def draws(samples: int) -> Any:
-    """How often each of so many samples is drawn, `DRAWS` times: an array DRAWS x samples."""
+    """How often each of so many samples is drawn, `DRAWS` times: an array DRAWS x samples.
+
+    The metrics of a group ask for the same ones, so few are kept: those of 5,000 samples take 10 MB.
+    """
     random = np.random.default_rng([_SEED, samples])
-    return random.multinomial(samples, np.full(samples, 1 / samples), size=DRAWS).astype(float)
+    return random.multinomial(samples, np.full(samples, 1 / samples), size=DRAWS).astype(np.int16)
 
 
 def weight(metric: str, sample: Sample) -> float:

@@ -10,6 +10,7 @@ where more was made up than stands there. Where nothing stands there, nothing re
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -53,6 +54,15 @@ def wer(reference: str, given: str) -> float:
 
 
 def told(facts: Sequence[str], text: str) -> float:
-    """The share of facts that stand in a text, without regard to case; facts must not be empty."""
+    """The share of facts that stand in a text, without regard to case; facts must not be empty.
+
+    A fact's digit at either end has no further digit beside it: "12" does not stand in "512".
+    """
     within = folded(text)
-    return sum(folded(fact) in within for fact in facts) / len(facts)
+    return sum(_stands(folded(fact), within) for fact in facts) / len(facts)
+
+
+def _stands(fact: str, within: str) -> bool:
+    before = r"(?<!\d)" if re.match(r"\d", fact) else ""
+    behind = r"(?!\d)" if re.search(r"\d$", fact) else ""
+    return re.search(before + re.escape(fact) + behind, within) is not None

@@ -125,7 +125,7 @@ def run(labels: Sequence[Label], seed: int, noise: Noise, flips: float = 0.03) -
     chance = random.Random(seed)
     answers = []
     for label in labels:
-        place = {"key": label.id, "uri": label.file or label.id, "model": "scripted"}
+        place = {"key": label.id, "uri": label.file or label.id}
         if label.captions:
             caption = reworded(label.captions, chance)
             answers.append(Answer("caption", "caption", text=caption, fields={"caption": caption}, **place))

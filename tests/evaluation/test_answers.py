@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.errors import RunError
-from pipeline.evaluation.answers import read_answers
+from pipeline.evaluation.answers import may_pass, read_answers
 from pipeline.ledger.schema import task_schema
 from pipeline.tasks import TASKS, TaskOptions
 
@@ -41,7 +41,7 @@ def test_answers_of_every_kind_are_read_as_the_ledger_writes_them(tmp_path: Path
         ("moderate", "moderate", "b", "safe"),
         ("q", "ask", "a", "42"),
     ]
-    assert {(one.uri, one.request_sha256, one.model) for one in answers if one.key == "a"} == {("a.png", "r" * 64, "m")}
+    assert {(one.uri, one.request_sha256) for one in answers if one.key == "a"} == {("a.png", "r" * 64)}
 
 
 def test_failed_rows_count_and_the_newest_snapshot_holds(tmp_path: Path) -> None:
@@ -61,3 +61,11 @@ def test_a_broken_file_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="vlm-batch verify"):
         read_answers(tmp_path, {"ocr": "ocr"})
     assert read_answers(tmp_path, {"caption": "caption"}) == ()
+
+
+def test_what_the_next_run_asks_again_may_pass() -> None:
+    assert may_pass("timeout: slow")
+    assert may_pass("fetch_failed: no route")
+    assert not may_pass("cut: too long")
+    assert not may_pass("a kind of another version: x")
+    assert not may_pass(None)

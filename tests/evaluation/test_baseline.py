@@ -54,6 +54,10 @@ def whole(**samples: object) -> str:
         (whole(answer="x"), "Restore"),
         (whole(answer=3, failure=None, request_sha256=None, scores={}), "answer is no text"),
         (whole(answer="x", failure=None, request_sha256=None, scores={"cer": "bad"}), "Restore"),
+        (whole(answer="x", failure=None, request_sha256=None, scores={"cer": 10**400}), "Restore"),
+        (whole(answer="x", failure=None, request_sha256=None, scores={"cer": float("nan")}), "cer is nan"),
+        (whole(answer="x", failure=None, request_sha256=None, scores={"cer": float("inf")}), "cer is inf"),
+        ("[" * 100_000, "Restore"),
     ],
 )
 def test_a_baseline_that_cannot_be_read_says_what_to_do(tmp_path: Path, content: str | None, advice: str) -> None:

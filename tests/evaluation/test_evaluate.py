@@ -9,6 +9,7 @@ from pipeline.evaluation.answers import Answer
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.labels import Label
 from pipeline.evaluation.metrics import METRICS
+from pipeline.evaluation.resampling import draws
 from tests.evaluation.scripted import SAMPLES, run, sample_set, up_to
 
 
@@ -69,3 +70,11 @@ def test_a_hundred_samples_of_three_tasks_take_under_two_seconds_of_this_process
     evaluation = evaluate(labels, answers)
     assert time.process_time() - began < 2
     assert len(evaluation.samples) == 300
+
+
+def test_the_draws_that_are_kept_are_small_and_always_the_same() -> None:
+    assert draws(5000).nbytes * (draws.cache_info().maxsize or 10**6) < 100_000_000
+    drawn = draws(33)
+    draws.cache_clear()
+    assert (draws(33) == drawn).all()
+    assert (drawn.sum(axis=1) == 33).all()

@@ -60,3 +60,41 @@ def test_a_label_finds_its_row_by_id_file_or_the_end_of_its_file() -> None:
     cat, dog, pup = Label("cat", "images/cat.jpg"), Label("dog", "images/a/dog.jpg"), Label("pup", "images/b/dog.jpg")
     found = labels_by_key([cat, dog, pup], ["cat", "cat.jpg", "images/cat.jpg", "a/dog.jpg", "dog.jpg", "at.jpg", "x"])
     assert found == {"cat": cat, "cat.jpg": cat, "images/cat.jpg": cat, "a/dog.jpg": dog}
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x1c"])
+def test_a_line_ends_where_json_lines_end_and_nowhere_else(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "labels.jsonl"
+    if mark == "\x1c":
+        mark = "\\u001c"
+    path.write_bytes(f'\ufeff{{"id": "a", "text": "one{mark}two"}}\r\n{{"id": "b"}}\r\n'.encode())
+    assert [label.id for label in read_labels(path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("levels", [150, 1500, 100_000])
+def test_a_label_nested_too_deeply_is_a_sentence(tmp_path: Path, levels: int) -> None:
+    path = written(tmp_path, '{"id": "a", "answers": {"ask": {"x": ' + "[" * levels + "]" * levels + "}}}")
+    with pytest.raises(ConfigError, match="line 1: this is nested too deeply"):
+        read_labels(path)
+
+
+def test_a_number_as_id_is_told_how_to_write_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='write "7"'):
+        read_labels(written(tmp_path, {"id": 7}))
+
+
+def test_two_labels_of_one_picture_are_told_with_both_lines(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as told:
+        read_labels(
+            written(
+                tmp_path,
+                {"id": "a", "file": "x.jpg"},
+                {"id": "b", "file": "x.jpg"},
+                {"id": "x.jpg"},
+                {"id": "c.jpg", "file": "c.jpg"},
+            )
+        )
+    assert [problem.partition("labels.jsonl, ")[2] for problem in told.value.problems] == [
+        "line 2: the file 'x.jpg' stands on line 1 already, as its file; a picture has one label.",
+        "line 3: the id 'x.jpg' stands on line 1 already, as its file; a picture has one label.",
+    ]

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree as Xml
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -107,3 +108,21 @@ def test_the_verdict_comes_first_and_long_answers_are_cut_where_they_differ() ->
     assert markdown(Evaluation((sample,), ()), Comparison((), ())).startswith("## No change")
     better = replace(moved, alarming=False, verdict="better")
     assert "--update-baseline" in markdown(Evaluation((sample,), ()), Comparison((), (better,)))
+
+
+@pytest.mark.parametrize("mark", ["a", "漢", "<", "_", "@", "`", "\U0001f600"])
+def test_a_comment_is_never_longer_than_github_takes_and_says_what_is_left_out(mark: str) -> None:
+    samples = [Sample(f"{n}" + mark * 80, "ocr", f"{n}" + mark * 80, "", "", answer=mark * 600) for n in range(200)]
+    moved = tuple(Moved(one, f"x{mark}" * 300, None, "cer", 0.1, 0.9, "worse", alarming=True) for one in samples)
+    changes = tuple(Change(one.task, "cer", f"tag: {one.key}", 1, 0.1, 0.9, 0.05, "worse") for one in samples)
+    places = tuple((one.task, one.key) for one in samples)
+    flips = {one.task: {("safe", "unsafe"): 3} for one in samples}
+    problems = tuple(f"{n}" + mark * 700 for n in range(200))
+    text = markdown(Evaluation(tuple(samples), ()), Comparison(changes, moved, places, places, flips, problems))
+    assert len(text) < 65_536
+    shown = len(re.findall(r"^Before:$", text, re.MULTILINE))
+    assert shown > 3
+    assert f"And {200 - shown} more samples." in text
+    assert re.search(r"^And 1\d\d more figures\.$", text, re.MULTILINE)
+    assert re.search(r"^And 1\d\d more tasks", text, re.MULTILINE)
+    assert len(re.findall(r"^- and 1\d\d more$", text, re.MULTILINE)) == 3

@@ -60,3 +60,9 @@ def test_case_counts_in_texts_but_not_in_facts() -> None:
 
 def test_more_made_up_than_stands_there_exceeds_one() -> None:
     assert cer("ab", "abababab") == 3
+
+
+def test_a_longer_number_does_not_tell_a_shorter_one() -> None:
+    assert told(["1.20", "12", "9"], "TOTAL 11.20, 512, 120, 19 and 91") == 0
+    assert told(["1.20", "12", "9", "v2"], "(1.20) x12, 9. v2") == 1
+    assert told(["12"], "512 or 12") == 1
