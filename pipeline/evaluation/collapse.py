@@ -43,7 +43,8 @@ def fell(sample: Sample, good: Record, bad: Record) -> str | None:
 def exchanged(samples: Sequence[Sample], before: Mapping[tuple[str, str], Record]) -> dict[tuple[str, str], str]:
     """Samples that exchanged their answers and are worse for it: the metric in which they are, by (task, key).
 
-    Only answers that one sample alone gave count, and only those long enough not to be equal by chance.
+    Only answers that one sample alone gave count, and only those long enough not to be equal by chance; answers to
+    questions may be short, since two that turn into each other's by chance are rare.
     """
     given = Counter((task, record.answer) for (task, _), record in before.items())
     owner = {(task, record.answer): key for (task, key), record in before.items()}
@@ -51,13 +52,14 @@ def exchanged(samples: Sequence[Sample], before: Mapping[tuple[str, str], Record
     found = {}
     for one in samples:
         here, answer = (one.task, one.key), one.answer
-        if here not in before or answer is None or len(answer) < _LEAST_TO_COMPARE or given[one.task, answer] != 1:
+        least = 1 if one.kind == "ask" else _LEAST_TO_COMPARE
+        if here not in before or answer is None or len(answer) < least or given[one.task, answer] != 1:
             continue
         there = (one.task, owner[one.task, answer])
         mine = before[here].answer
         if there == here or there not in now or now[there].answer != mine or one.kind == "moderate":
             continue
-        if mine is None or len(mine) < _LEAST_TO_COMPARE or given[one.task, mine] != 1:
+        if mine is None or len(mine) < least or given[one.task, mine] != 1:
             continue
         if metric := _fallen_metric(one, before[here]) or _fallen_metric(now[there], before[there]):
             found[here] = metric
@@ -68,7 +70,7 @@ def _fallen_metric(one: Sample, before: Record) -> str | None:
     """The first of a kind's metrics that is worse by a tenth."""
     for metric in ("cer", "keywords", "chrf", "facts", "exact", "numeric", "fields"):
         if metric in one.scores and metric in before.scores:
-            fall = before.scores[metric] - one.scores[metric]
+            fall = min(1.0, before.scores[metric]) - min(1.0, one.scores[metric])
             if (-fall if metric == "cer" else fall) >= 0.1:
                 return metric
     return None
@@ -79,7 +81,7 @@ def _lost_anything(good: Record, bad: Record) -> bool:
     metric = _main_metric(good)
     if metric is None or metric not in bad.scores:
         return False
-    change = bad.scores[metric] - good.scores[metric]
+    change = min(1.0, bad.scores[metric]) - min(1.0, good.scores[metric])
     return change > 0 if metric == "cer" else change < 0
 
 
@@ -89,7 +91,7 @@ def _main_metric(record: Record) -> str | None:
 
 def _text(sample: Sample, good: Record, bad: Record) -> str | None:
     if "cer" in good.scores and "cer" in bad.scores:
-        rise = bad.scores["cer"] - good.scores["cer"]
+        rise = min(1.0, bad.scores["cer"]) - min(1.0, good.scores["cer"])
         return "cer" if rise >= tolerance(sample.reference or "") else None
     lost = good.scores.get("facts", 0) - bad.scores.get("facts", 0)
     other = good.answer is not None and cer(good.answer, bad.answer or "", sample.languages) >= tolerance(good.answer)
@@ -114,11 +116,15 @@ def _moderation(_sample: Sample, good: Record, bad: Record) -> str | None:
 
 
 def _answer(sample: Sample, good: Record, bad: Record) -> str | None:
-    """From right to another answer altogether; one that is only spelled differently is for the figures to judge."""
+    """From right to another answer altogether; one that is only spelled differently is for the figures to judge.
+
+    Short answers are for the figures too, which count them: noise turns one in thirty, and none is alike.
+    """
     for metric in ("numeric", "fields", "exact"):
         if good.scores.get(metric) == 1 and bad.scores.get(metric) == 0:
             expected = _values(sample.reference or "")
-            return metric if cer(expected, _values(bad.answer or "")) >= tolerance(expected) else None
+            other = cer(expected, _values(bad.answer or "")) >= tolerance(expected)
+            return metric if other and len(normalise(expected)) >= _LEAST_TO_COMPARE else None
     return None
 
 

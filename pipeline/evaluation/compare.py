@@ -14,9 +14,11 @@ from pipeline.evaluation.evaluate import by_group
 from pipeline.evaluation.metrics import METRICS
 from pipeline.evaluation.moderation import RATES, flip_matrix
 from pipeline.evaluation.resampling import (
+    by_length,
     draws,
     mean,
     mean_columns,
+    most_by_chance,
     rates_of,
     standard_error,
     verdict_columns,
@@ -26,6 +28,11 @@ from pipeline.evaluation.results import Change, Comparison, Evaluation, Moved, S
 
 WIDER = 1.8
 """How much wider the band of a group other than "all" is: a set has dozens, and one of them is always unlucky."""
+
+CHANCE = 0.0015
+"""How rarely noise may turn as many samples of a set as count as a change; of a group, a hundredth of that."""
+LEAST = 5
+"""Samples that a group other than "all" has at least, to be judged: single ones are judged by themselves."""
 
 _Records = Mapping[tuple[str, str], Record]
 
@@ -44,7 +51,7 @@ def compare(evaluation: Evaluation, baseline: Baseline) -> Comparison:
         missing=tuple(place for place in before if place not in now),
         added=tuple(place for place in now if place not in before),
         flips=_flips(comparable, before),
-        problems=tuple(_problems(failed_in_passing)),
+        problems=(*_problems(failed_in_passing), *_unjudged(both, before)),
     )
 
 
@@ -63,6 +70,21 @@ def _problems(failed: Sequence[Sample]) -> Iterator[str]:
             f"{task}: {len(rows)} row{'s' if len(rows) > 1 else ''} answered in the baseline failed for a reason that "
             f"may pass ({kinds}): {keys}. Run the regression again."
         )
+
+
+def _unjudged(both: Sequence[Sample], before: _Records) -> Iterator[str]:
+    """What the baseline judged and the run does not: a gate that lost its labels must not pass."""
+    advice = "Restore the labels, or write the baseline anew with --update-baseline."
+    if before and not both:
+        yield f"Nothing that the baseline holds was judged: no task and key are in both. {advice}"
+    lost: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in both:
+        for metric in _record(before, one).scores:
+            if metric not in one.scores:
+                lost[one.task, metric].append(one.key)
+    for (task, metric), keys in lost.items():
+        samples = f"{len(keys)} sample{'s' if len(keys) > 1 else ''}"
+        yield f"{task}: {metric} is in the baseline for {samples} and not any more, such as {keys[0]}. {advice}"
 
 
 def _flips(samples: Sequence[Sample], before: _Records) -> dict[str, Mapping[tuple[str, str], int]]:
@@ -92,9 +114,17 @@ def _mean_change(task: str, metric: str, group: str, samples: Sequence[Sample], 
     ]
     times = draws(len(samples))
     drawn = mean(times @ columns[1]) - mean(times @ columns[0])
-    values = [float(mean(side.sum(0, keepdims=True))[0]) for side in columns]
-    error = standard_error(drawn, len(samples), METRICS[metric].spread)
-    return _change(task, metric, group, len(samples), values, error)
+    before_now = [float(mean(side.sum(0, keepdims=True))[0]) for side in columns]
+    rule, count = METRICS[metric], len(samples)
+    if rule.flips is not None:
+        most = most_by_chance(count, rule.flips, CHANCE if group == "all" else CHANCE / 100)
+        turned = [one.scores[metric] - _record(before, one).scores[metric] for one in samples]
+        risen = sum(by > 0 for by in turned) - sum(by < 0 for by in turned)
+        return _change(task, metric, group, count, before_now, most / count, risen / count)
+    error = standard_error(drawn, count, rule.spread)
+    least = by_length(metric, samples) if metric in {"cer", "wer"} else 0.0
+    band = max(rule.band, rule.deviations * error, least) * (1 if group == "all" else WIDER)
+    return _change(task, metric, group, count, before_now, band)
 
 
 def _rate_changes(task: str, group: str, samples: Sequence[Sample], before: _Records) -> Iterator[Change]:
@@ -113,15 +143,19 @@ def _rate_changes(task: str, group: str, samples: Sequence[Sample], before: _Rec
         pair = [float(side[metric][0]) for side in values]
         if not np.isnan(pair).any():
             error = standard_error(drawn[1][metric] - drawn[0][metric], carrying, METRICS[metric].spread)
-            yield _change(task, metric, group, len(samples), pair, error)
+            band = max(METRICS[metric].band, METRICS[metric].deviations * error)
+            yield _change(task, metric, group, len(samples), pair, band)
 
 
-def _change(task: str, metric: str, group: str, samples: int, values: Sequence[float], error: float) -> Change:
-    rule = METRICS[metric]
-    band = max(rule.band, rule.deviations * error) * (1 if group == "all" else WIDER)
+def _change(
+    task: str, metric: str, group: str, samples: int, values: Sequence[float], band: float, rise: float | None = None
+) -> Change:
+    """A figure's change, judged by `rise`, how far it got better: where None, by that of the values."""
     before, after = values
-    rise = after - before if rule.better == "higher" else before - after
-    verdict: Verdict = "same" if abs(rise) <= band else "better" if rise > 0 else "worse"
+    if rise is None:
+        rise = after - before if METRICS[metric].better == "higher" else before - after
+    too_few = group != "all" and samples < LEAST
+    verdict: Verdict = "same" if too_few or abs(rise) <= band else "better" if rise > 0 else "worse"
     return Change(task, metric, group, samples, before, after, band, verdict)
 
 

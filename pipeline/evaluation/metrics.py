@@ -22,29 +22,32 @@ class Metric(NamedTuple):
 
     A figure over all samples has moved when it changed by more than `band`, and by more than `deviations` standard
     errors of the change. `spread` is how far one sample's score is expected to differ from run to run by noise alone:
-    what is assumed of a group that is too small to show it.
+    what is assumed of a group that is too small to show it, and what bounds the scatter of one that shows more.
+
+    Where `flips` is given, changes are counted instead: it is the share of samples that noise alone turns each way.
     """
 
     better: Better
     band: float
     spread: float
     deviations: float = 4.0
+    flips: float | None = None
 
 
 METRICS: dict[str, Metric] = {
-    "answered": Metric("higher", 0.02, 0.2),
+    "answered": Metric("higher", 0.02, 0.2, flips=0.02),
     "cer": Metric("lower", 0.028, 0.07, 2.6),
     "wer": Metric("lower", 0.10, 0.15),
-    "facts": Metric("higher", 0.10, 0.5, 4.5),
+    "facts": Metric("higher", 0.10, 0.5, flips=0.2),
     "chrf": Metric("higher", 0.15, 0.15, 4.5),
     "keywords": Metric("higher", 0.10, 0.4),
-    "verdict": Metric("higher", 0.05, 0.25),
+    "verdict": Metric("higher", 0.05, 0.25, flips=0.02),
     "precision": Metric("higher", 0.10, 0.5),
     "recall": Metric("higher", 0.10, 0.5),
     "f1": Metric("higher", 0.10, 0.5),
     "kappa": Metric("higher", 0.15, 0.5),
-    "exact": Metric("higher", 0.05, 0.5),
-    "numeric": Metric("higher", 0.05, 0.5),
+    "exact": Metric("higher", 0.05, 0.5, flips=0.02),
+    "numeric": Metric("higher", 0.05, 0.5, flips=0.02),
     "fields": Metric("higher", 0.05, 0.4),
 }
 """Every metric, in the order in which they are shown."""

@@ -10,6 +10,7 @@ others. All other means weigh samples alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -84,11 +85,37 @@ def standard_error(drawn_changes: Any, samples: int, spread: float) -> float:
     """How far a change of a figure is expected to scatter: the bootstrap's variance and the assumed one, weighed.
 
     `samples` are those that carry the change. A few that happen to move alike show no scatter at all; `PRIOR` samples
-    of the assumed `spread` keep that from counting as certainty.
+    of the assumed `spread` keep that from counting as certainty. Nor does what is seen count beyond 1.5 times that
+    spread: a set that got worse must not widen its own band.
     """
     valid = drawn_changes[~np.isnan(drawn_changes)]
     seen = float(valid.var()) * samples / max(1, samples - 1) if len(valid) else 0.0
+    seen = min(seen, (1.5 * spread) ** 2 / samples)
     return float(np.sqrt((samples * seen + PRIOR * spread**2 / samples) / (samples + PRIOR)))
+
+
+@lru_cache(maxsize=4096)
+def most_by_chance(samples: int, flips: float, chance: float) -> int:
+    """How many of so many samples noise may turn one way: more are turned with less than `chance` (binomial tail).
+
+    At least two, since any two may turn together.
+    """
+    tail, most = 1.0, -1
+    while tail > chance:
+        most += 1
+        tail -= math.comb(samples, most) * flips**most * (1 - flips) ** (samples - most)
+    return max(2, most)
+
+
+def by_length(metric: str, samples: Sequence[Sample]) -> float:
+    """How far a mean of error rates may move because its texts are short: four deviations, as `collapse.tolerance`.
+
+    A wrong letter spoils a whole word, and words have about six letters.
+    """
+    weights = [weight(metric, one) for one in samples]
+    letters = [max(1, len(normalise(one.reference or ""))) for one in samples]
+    each = math.sqrt(6) if metric == "wer" else 1.0
+    return each * math.hypot(*(w / math.sqrt(n) for w, n in zip(weights, letters, strict=True))) / sum(weights)
 
 
 def rates_of(columns: Any, times: Any = None) -> dict[str, Any]:

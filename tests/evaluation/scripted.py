@@ -121,7 +121,7 @@ def reworded(captions: Sequence[str], chance: random.Random) -> str:
 
 
 def run(labels: Sequence[Label], seed: int, noise: Noise, flips: float = 0.03) -> list[Answer]:
-    """One run over the labels: captions reworded, texts and questions under `noise`, verdicts flipped to unsure."""
+    """One run over the labels: captions reworded, texts under `noise`, some verdicts unsure and some answers wrong."""
     chance = random.Random(seed)
     answers = []
     for label in labels:
@@ -135,7 +135,8 @@ def run(labels: Sequence[Label], seed: int, noise: Noise, flips: float = 0.03) -
             verdict = "unsure" if chance.random() < flips else label.verdict
             answers.append(Answer("moderate", "moderate", text=verdict, fields={"verdict": verdict}, **place))
         if "ask" in label.answers:
-            answer = noise(str(label.answers["ask"]), chance)
+            right = str(label.answers["ask"])
+            answer = f"{right[1:]}{right[:1]}x" if chance.random() < flips else right
             answers.append(Answer("ask", "ask", text=answer, fields={"answer": answer}, **place))
     return sorted(answers, key=lambda one: (TASKS.index(one.task), one.key))
 
